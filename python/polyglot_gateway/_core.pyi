@@ -1,0 +1,155 @@
+"""The event core in C++ (cpp/core), bound by cpp/bindings. Raises the classes of `polyglot_gateway.errors`."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+from polyglot_gateway.engine.base import Ack, ChannelInfo, Page
+
+__version__: str
+
+class CodeInfo(NamedTuple):
+    """What the outside sees of an error code (core/status.hpp)."""
+
+    name: str
+    http_status: int
+    title: str
+    mend: str
+    retry_after: int
+
+CODES: dict[str, CodeInfo]
+"""Every error code by its name."""
+
+def problem_json(code: str, message: str, position: int | None = None, request_id: str = "") -> bytes:
+    """The RFC 9457 body of an error. KeyError for a code that is not in CODES."""
+
+def check_app(app: str) -> None:
+    """Raise InvalidApp unless `app` is an app id."""
+
+def check_channel(channel: str) -> None:
+    """Raise InvalidChannel unless `channel` is a channel name."""
+
+def check_pattern(pattern: str) -> None:
+    """Raise InvalidParameter unless `pattern` is a channel pattern."""
+
+def check_json(body: bytes) -> None:
+    """Raise InvalidJson unless `body` is strict JSON."""
+
+@final
+class Access:
+    """Which API key may do what in which app (core/access.hpp). Fill it, then hand it to Gateway.configure."""
+
+    def __init__(self, development: bool = False) -> None: ...
+    def add_app(self, app: str) -> None: ...
+    def add_key(self, app: str, sha256: str, scopes: Sequence[str]) -> None:
+        """`sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin". InvalidParameter otherwise."""
+
+@final
+class ChannelRule:
+    """The rule of the channels that match one pattern (core/rules.hpp)."""
+
+    def __init__(
+        self,
+        *,
+        history_size: int = 1000,
+        history_ttl: float = 0.0,
+        max_event_bytes: int = 65536,
+        public_read: bool = False,
+    ) -> None:
+        """`history_ttl` in seconds, 0 for no limit; `max_event_bytes` is the size of a publish body."""
+
+@final
+class Rules:
+    """Channel rules by app and pattern (core/rules.hpp); the first pattern that matches decides."""
+
+    def __init__(self, by_default: ChannelRule) -> None: ...
+    def add(self, app: str, pattern: str, rule: ChannelRule) -> None:
+        """`app` "*" serves the apps without rules of their own. InvalidParameter for a bad pattern."""
+
+@final
+class Feed:
+    """Follows everything that is appended to the segment, by any process (core/feed.hpp). For one thread."""
+
+    def fileno(self) -> int:
+        """Readable when there may be something to poll. Wait on it for a second at most, then poll all the same."""
+
+    def poll(self) -> tuple[list[tuple[str, str]], bool]:
+        """The (app, channel) pairs appended to since the last poll, each once, and whether the feed was overrun.
+
+        After an overrun the list is incomplete: every channel may have changed. An empty list means nothing is left and the
+        descriptor will become readable again.
+        """
+
+@final
+class Gateway:
+    """The use cases of the gateway over one data folder (core/gateway.hpp). Thread safe; not usable across a fork."""
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        history_size: int = 1000,
+        history_bytes: int = 134217728,
+        max_channels: int = 10000,
+        idempotency_keys: int = 65536,
+        durability: str = "process",
+    ) -> None:
+        """Open or create `data_dir`/history.pgs; raises a StorageError. `durability`: process, interval or sync."""
+
+    def configure(self, access: Access, rules: Rules) -> None:
+        """Replace the access table and the channel rules, at once for all that comes after."""
+
+    def authorize(self, app: str, channel: str, key: str, scope: str) -> None:
+        """Raise InvalidApp, InvalidChannel, Unauthorized or Forbidden unless `key` may do `scope` there.
+
+        `channel` is "" for what concerns the whole app. "history" and "subscribe" need no key on public_read channels.
+        """
+
+    def max_event_bytes(self, app: str, channel: str) -> int:
+        """Largest publish body that the channel's rule allows."""
+
+    def publish(
+        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> Ack: ...
+    def publish_batch(
+        self, app: str, body: bytes, ndjson: bool = False, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> bytes: ...
+    def broadcast(
+        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> bytes: ...
+    def history(
+        self,
+        app: str,
+        channel: str,
+        limit: int = 100,
+        since: int | None = None,
+        until: int | None = None,
+        reverse: bool = False,
+        epoch: str = "",
+    ) -> bytes: ...
+    def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page: ...
+    def forget(self, app: str, channel: str) -> str: ...
+    def channel(self, app: str, channel: str) -> ChannelInfo: ...
+    def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]: ...
+    def follow(self) -> Feed:
+        """A feed that starts now. At most one at a time per Gateway (StorageBusy otherwise)."""
+
+    def count_refused(self, code: str) -> None:
+        """Count one refused request in the segment's counters."""
+
+    def counters(self) -> dict[str, int]:
+        """Totals of all workers, living and dead; refusals as "refused.<code>"."""
+
+    def latencies(self) -> dict[str, tuple[list[float], list[int], float]]:
+        """Per operation ("publish", "history"): upper bounds of the buckets in seconds, counts per bucket, sum in seconds.
+
+        There is one more count than bounds: of what was slower than the last bound.
+        """
+
+    def segment(self) -> dict[str, int]:
+        """How full it is: channels, max_channels, log_bytes, log_used, idempotency_keys, workers, file_bytes."""
+
+    def notices(self) -> list[str]:
+        """What opening the segment had to repair or set aside, one sentence each; empty when all was well."""
+
+    def close(self) -> None:
+        """Let go of the segment. Any later call raises EngineUnavailable. Idempotent."""

@@ -1,0 +1,1 @@
+"""Engines: what keeps the events. `base` is the contract."""

@@ -1,0 +1,169 @@
+"""The engine contract: what every engine promises, whatever keeps the events.
+
+**Order.** Each channel has one total order, the same for every reader. An event's place in it is its `offset`: 1 for the
+first event of an epoch, then one more for each, without holes.
+
+**Epoch.** 16 hex digits that name one unbroken life of a channel. It changes exactly when the channel's past is gone or can
+no longer be vouched for: the channel was forgotten, evicted or lost. A position is the pair (epoch, offset); an offset under
+another epoch means nothing. A channel that has no events yet has an epoch too, with offset 0.
+
+**Atomicity.** An event is appended whole, together with its offset, or not at all. Of a batch each event is on its own: some
+may be acknowledged and others refused, and the answers stand in the order of the events.
+
+**Acknowledgement.** When `publish` returns, the engine has the event: every later read by any process sees it, and it
+survives what the engine's durability setting names. When it raises a `RequestError` nothing was kept. When it raises a
+`TemporaryError` nothing was kept either and the same request may be sent again. A caller that got no answer at all does not
+know, and sends again with the same idempotency key.
+
+**Idempotency.** Within five minutes, the same key in the same channel returns the first acknowledgement again, with
+`replayed` set, from every process; with a different body it raises `IdempotencyMismatch`. When the engine cannot remember one
+more key it raises `Overloaded` rather than forget one early. Batch and broadcast use the key once for each of their events.
+
+**Loss.** History is bounded. Reading from a position whose next event is gone returns what is left and says what is
+missing in a `Gap`; so does reading under an old epoch or from beyond the end. A reader that follows `read` from position to
+position therefore sees each event or a gap that covers it: at-least-once, and with offsets effectively once.
+
+**Failure.** Every error is a `polyglot_gateway.errors.GatewayError`. Nothing here blocks longer than its engine's time-outs.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+GapReason = Literal["overwritten", "expired", "epoch_changed", "beyond_end"]
+"""Why events are missing.
+
+overwritten: newer events took their place; expired: older than the rule's history_ttl; epoch_changed: the position belongs to
+a past that is gone; beyond_end: the position lies past the newest event, so it was not given by this history.
+"""
+
+
+class Ack(NamedTuple):
+    """The engine has the event."""
+
+    id: str
+    """`evt_` and a ULID."""
+    timestamp: str
+    """When the gateway took it: RFC 3339, UTC, microseconds."""
+    offset: int
+    epoch: str
+    replayed: bool
+    """True when the idempotency key had been used before: this is the first answer again."""
+    body: bytes
+    """The same as JSON, `{"id","timestamp","offset","epoch"}`: the HTTP reply."""
+
+
+class Gap(NamedTuple):
+    """Events `from_offset` to `to_offset`, both included, will not come; both are offsets of the reader's own epoch.
+
+    For epoch_changed and beyond_end how much is missing cannot be known: both are 0, and the reader starts anew.
+    """
+
+    from_offset: int
+    to_offset: int
+    reason: GapReason
+
+
+class Page(NamedTuple):
+    """Part of a channel's history, oldest first."""
+
+    epoch: str
+    """The epoch that all the events here belong to."""
+    offset: int
+    """The position to go on from: of the last event here, or where the reader stands when there is none."""
+    events: list[tuple[int, bytes]]
+    """(offset, envelope) pairs; the envelope is the stored JSON."""
+    gap: Gap | None
+    """What is missing before the first event, None when nothing is."""
+
+
+class ChannelInfo(NamedTuple):
+    """Where a channel stands."""
+
+    app: str
+    channel: str
+    epoch: str
+    first_offset: int
+    """Of the oldest event that can be read; last_offset + 1 when there is none."""
+    last_offset: int
+    """Of the newest event; 0 when there has been none in this epoch."""
+    last_published: str | None
+    """Timestamp of the newest event; None when there has been none or it is gone."""
+
+
+class Feed(Protocol):
+    """Tells which channels were appended to, by any process that shares the engine. For one thread."""
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when there may be news. Wait a second at most, then poll all the same."""
+
+    def poll(self) -> tuple[list[tuple[str, str]], bool]:
+        """The (app, channel) pairs with news, each once, and whether some were missed: then all may have news."""
+
+
+class Engine(Protocol):
+    """Keeps events, gives them back, and says what is lost. Thread safe; used by the process that made it."""
+
+    def publish(
+        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> Ack:
+        """Check, serialise and append the event `{"type": str, "data": any}` in `body`.
+
+        Raises: InvalidApp, InvalidChannel, InvalidJson, InvalidEvent, PayloadTooLarge, IdempotencyMismatch, InvalidParameter
+            (an idempotency key longer than 255 bytes), Overloaded, EngineUnavailable.
+        """
+
+    def publish_batch(
+        self, app: str, body: bytes, ndjson: bool = False, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> bytes:
+        """Append up to 1000 events: `{"events":[{"channel","type","data"},…]}`, or one such event a line when `ndjson`.
+
+        Returns `{"results":[…]}` in the order of the events: `{"channel","id","timestamp","offset","epoch"}` or
+        `{"channel","code","error","status"}`. Raises as publish does when the body as a whole is refused.
+        """
+
+    def broadcast(
+        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> bytes:
+        """Append one event to each of up to 100 channels: `{"channels":[…],"type","data"}`. Returns as publish_batch."""
+
+    def history(
+        self,
+        app: str,
+        channel: str,
+        limit: int = 100,
+        since: int | None = None,
+        until: int | None = None,
+        reverse: bool = False,
+        epoch: str = "",
+    ) -> bytes:
+        """Events as the JSON reply `{"app_id","channel","count","events","epoch","offset","recovered","gap"}`.
+
+        Without `since` the newest `limit` events, with it the first `limit` after it; `until` is the last offset wanted.
+        Oldest first, or newest first when `reverse` (then the newest of the range). `epoch` is the one that `since` belongs
+        to, "" for the present one. "offset" is the channel's newest; "recovered" is false exactly when "gap" is not null;
+        "gap" is `{"from","to","reason"}`.
+
+        Raises: InvalidApp, InvalidChannel, InvalidParameter (limit not in 1..1000, a malformed epoch), EngineUnavailable.
+        """
+
+    def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page:
+        """The same for a follower: up to `limit` events after the position; without `since`, where the channel stands now."""
+
+    def forget(self, app: str, channel: str) -> str:
+        """Drop the channel's past; returns its new epoch. A channel that never was stays so, without error."""
+
+    def channel(self, app: str, channel: str) -> ChannelInfo:
+        """Where the channel stands; one that never was has last_offset 0."""
+
+    def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]:
+        """The app's channels by name, those greater than `after`, at most `limit`."""
+
+    def follow(self) -> Feed:
+        """A feed that starts now; one per engine and process."""
+
+    def ready(self) -> list[str]:
+        """Why the engine cannot serve, one sentence each; empty when it can."""
+
+    def close(self) -> None:
+        """Let go of everything; later calls raise EngineUnavailable. Idempotent."""
