@@ -29,7 +29,7 @@ class ChannelPattern {
   // invalid_parameter when the pattern is empty, too long or has another character.
   static Result<ChannelPattern> parse(std::string_view text);
 
-  // Linear in the length of both: no backtracking beyond the last `*`.
+  // Never goes back beyond the last `*`: at most the product of both lengths, and linear for most patterns.
   bool matches(std::string_view channel) const;
   const std::string& text() const { return text_; }
 

@@ -5,7 +5,7 @@
 //             "meta":{"user_id":null,"ts":"2025-11-17T18:39:56.107549Z","source_ip":"127.0.0.1"},"offset":42}
 //
 // (on one line, without spaces). The envelope is serialised once, by append_envelope, all but its end: the offset is
-// known only when history gives it, and is written by append_offset. `type` and `data` are copied byte for byte.
+// known only when history gives it, and is written by write_offset. `type` and `data` are copied byte for byte.
 //
 // Thread safety: values and pure functions; EventIds may be used from several threads.
 #pragma once
@@ -23,11 +23,11 @@
 
 namespace polyglot::core {
 
-inline constexpr std::size_t kMaxTypeLength = 256;      // bytes between the quotes, as sent
+inline constexpr std::size_t kMaxTypeLength = 256;  // bytes between the quotes, as sent
 inline constexpr std::size_t kMaxBatchEvents = 1000;
 inline constexpr std::size_t kMaxBroadcastChannels = 100;
-inline constexpr std::size_t kEventIdLength = 30;       // "evt_" and 26 characters
-inline constexpr std::size_t kTimestampLength = 27;     // "2025-11-17T18:39:56.107549Z"
+inline constexpr std::size_t kEventIdLength = 30;    // "evt_" and 26 characters
+inline constexpr std::size_t kTimestampLength = 27;  // "2025-11-17T18:39:56.107549Z"
 
 // Microseconds since 1970-01-01T00:00:00Z.
 using TimeUs = std::int64_t;
@@ -74,11 +74,14 @@ struct BatchItem {
   Status status;
 };
 
-// {"events":[{"channel":…,"type":…,"data":…},…]}. The whole body must be strict JSON of this shape with 1..kMaxBatchEvents
-// events, else one Status for all; an item that is not an event is refused alone. The name of a channel is not checked here.
+// {"events":[{"channel":…,"type":…,"data":…},…]}. The whole body must be strict JSON of this shape
+// with 1..kMaxBatchEvents events, else one Status for all; an item that is not an event is refused alone. The name of a
+// channel is not checked here, but it must be written without escapes, which no character of a name needs: it is handed
+// out as a slice.
 Result<std::vector<BatchItem>> parse_batch(std::string_view body);
-// application/x-ndjson: one such event a line, lines end with \n or \r\n, empty lines are skipped. A line that is not JSON is refused alone;
-// a Status for all only when there is no event or more than kMaxBatchEvents. Positions count from the start of the body.
+// application/x-ndjson: one such event a line, lines end with \n or \r\n, empty lines are skipped. A line that is not
+// JSON is refused alone; a Status for all only when there is no event or more than kMaxBatchEvents. Positions count
+// from the start of the body.
 Result<std::vector<BatchItem>> parse_ndjson(std::string_view body);
 
 struct Broadcast {
@@ -107,7 +110,9 @@ inline constexpr std::size_t kMaxOffsetLength = 21;
 std::size_t write_offset(std::uint64_t offset, char* out);
 
 // The id in an envelope made by append_envelope. REQUIRES: envelope.size() >= 7 + kEventIdLength.
-inline std::string_view envelope_id(std::string_view envelope) { return envelope.substr(7, kEventIdLength); }
+inline std::string_view envelope_id(std::string_view envelope) {
+  return envelope.substr(7, kEventIdLength);
+}
 
 // Epochs are written as 16 lower-case hex digits.
 void write_epoch(std::uint64_t epoch, char* out);

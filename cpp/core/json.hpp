@@ -1,9 +1,9 @@
 // Strict JSON: RFC 8259 on every byte, nothing more and nothing less.
 //
-// A text is accepted exactly when it is UTF-8 without a byte order mark, obeys the grammar of RFC 8259 to its last byte,
-// nests at most kMaxDepth deep and has no lone surrogate escape (RFC 8259 §8.2 leaves those open; they cannot be written
-// as UTF-8, so we refuse them). Numbers are checked, never converted: an integer of a thousand digits stays as it was sent.
-// Values are handed out as slices of the text, so what was sent is what is kept.
+// A text is accepted exactly when it is UTF-8 without a byte order mark, obeys the grammar of RFC 8259 to its last
+// byte, nests at most kMaxDepth deep and has no lone surrogate escape (RFC 8259 §8.2 leaves those open; they cannot be
+// written as UTF-8, so we refuse them). Numbers are checked, never converted: an integer of a thousand digits stays as
+// it was sent. Values are handed out as slices of the text, so what was sent is what is kept.
 //
 // UTF-8 is checked by simdjson for the whole text at once; the grammar by one scalar pass that knows the byte position
 // of each error. (simdjson's own parsers refuse integers beyond 64 bits or, lazily, accept what they did not look at.)
@@ -21,21 +21,26 @@ namespace polyglot::core {
 
 inline constexpr int kMaxDepth = 64;
 
-// Ok, or invalid_json with the position of the first wrong byte.
-Status check_utf8(std::string_view text);
+// Ok, or invalid_json with the position of the first byte that begins no well-formed sequence. Only what stands at or
+// after `from` is checked; positions count from the start of `text`.
+Status check_utf8(std::string_view text, std::size_t from = 0);
+// Ok, or invalid_json with the position of the first wrong byte. Malformed UTF-8 anywhere is reported before the
+// grammar.
 Status check_json(std::string_view text);
 
-// Reads one JSON text from front to back. Each call either succeeds and moves on, or returns false and leaves the reason
-// in status(); after the first failure every call returns false.
+// Reads one JSON text from front to back. Each call either succeeds and moves on, or returns false and leaves the
+// reason in status(); after the first failure every call returns false. Arrays and objects entered by expect count for
+// the depth.
 //
-// REQUIRES: the text passed check_utf8.
+// REQUIRES: the text, from byte `from` on, passed check_utf8.
 class JsonCursor {
  public:
-  explicit JsonCursor(std::string_view text) : text_(text) {}
+  explicit JsonCursor(std::string_view text, std::size_t from = 0) : text_(text), position_(from) {}
 
   // Moves over white space (RFC 8259 §2) and says whether the next byte is `c`; does not consume it.
   bool next_is(char c);
-  // Consumes white space, then exactly `c`, else fails.
+  // Consumes white space, then exactly `c`, else fails. Where a closing bracket is missing the message offers a comma
+  // too, so ask for one only after next_is(',').
   bool expect(char c);
   // Consumes one whole value of any kind; `slice` is that value without the white space around it.
   bool value(std::string_view& slice);
@@ -48,15 +53,12 @@ class JsonCursor {
   const Status& status() const { return status_; }
 
  private:
-  bool fail(std::size_t position, std::string_view reason);
-  bool scan_value(int depth);
-  bool scan_string();
-  bool scan_number();
-  bool scan_literal(std::string_view literal);
-  void skip_space();
+  bool fail(std::size_t position, std::string_view reason, bool names_found);
+  std::size_t place(const char* at) const { return static_cast<std::size_t>(at - text_.data()); }
 
   std::string_view text_;
-  std::size_t position_ = 0;
+  std::size_t position_;
+  int depth_ = 0;
   Status status_;
 };
 
