@@ -1,0 +1,153 @@
+"""What `polyglot doctor` looks at; each check is independent of the others' outcome."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import socket
+import sys
+import tempfile
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from polyglot_gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from polyglot_gateway.settings import Settings
+
+FILES_WANTED = 4096
+"""Open files: one for each connection, and a few dozen for each worker."""
+
+
+class Finding(NamedTuple):
+    """What one check found."""
+
+    check: str
+    level: Literal["ok", "warn", "fail"]
+    found: str
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Make all checks, those of the settings only when they can be read."""
+    findings = [check_python(), check_core(), check_open_files()]
+    settings, finding = check_settings()
+    findings.append(finding)
+    if settings is not None:
+        findings += [check_data_dir(settings), check_address(settings)]
+    findings.append(check_redis())
+    return findings
+
+
+def check_python() -> Finding:
+    """Python is new enough."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= (3, 11):  # noqa: UP036  a source tree can be run by any Python
+        return Finding("python", "ok", found)
+    return Finding("python", "fail", found, "install Python 3.11 or later and run ./start.sh again")
+
+
+def check_core() -> Finding:
+    """The compiled core can be loaded."""
+    try:
+        from polyglot_gateway import _core
+    except ImportError as error:
+        return Finding("core", "fail", str(error), "build it: ./start.sh, or pip install -e .")
+    return Finding("core", "ok", f"version {_core.__version__}")
+
+
+def check_open_files() -> Finding:
+    """The process may open enough files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit >= FILES_WANTED:
+        return Finding("open files", "ok", f"limit {limit}")
+    return Finding(
+        "open files", "warn", f"limit {limit}: so many connections a worker, at most", f"ulimit -n {FILES_WANTED}"
+    )
+
+
+def check_settings() -> tuple[Settings | None, Finding]:
+    """Environment, .env and polyglot.toml are right."""
+    try:
+        from polyglot_gateway.settings import load_settings
+
+        settings = load_settings()
+    except GatewayError as error:
+        return None, Finding("settings", "fail", error.message, "docs/configuration.md says what is allowed")
+    except ImportError as error:
+        return None, Finding("settings", "fail", str(error), "mend the core first")
+    return settings, Finding("settings", "ok", f"valid, for {settings.polyglot_env}")
+
+
+def check_data_dir(settings: Settings) -> Finding:
+    """The data folder can be written and has room for the history file."""
+    folder = Path(settings.data_dir)
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        return Finding(
+            "data folder", "fail", f"{nearest} is not a folder", "choose another with --data-dir or DATA_DIR"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        return Finding("data folder", "fail", f"{nearest}: {error.strerror}", "make it writable, or choose another")
+    history = folder / "history.pgs"
+    if history.exists():
+        used = history.stat().st_blocks * 512
+        return Finding("data folder", "ok", f"{history} takes {_mebibytes(used)}")
+    free = shutil.disk_usage(nearest).free
+    if free < settings.history_bytes:
+        return Finding(
+            "data folder",
+            "fail",
+            f"{_mebibytes(free)} free at {nearest}; the history needs more than {_mebibytes(settings.history_bytes)}",
+            "make room, or lower HISTORY_BYTES",
+        )
+    return Finding("data folder", "ok", f"{folder} can be written, {_mebibytes(free)} free")
+
+
+def check_address(settings: Settings) -> Finding:
+    """The address is free, or a gateway answers there."""
+    from polyglot_gateway.server.address import parse_bind, why_not_free
+
+    bind = settings.bind
+    reason = why_not_free(bind)
+    if reason is None:
+        return Finding("address", "ok", f"{bind} is free")
+    address = parse_bind(bind)
+    status = _status_of_ready(*address) if isinstance(address, tuple) else None
+    if status == 200:
+        return Finding("address", "ok", f"a gateway answers at {bind}")
+    if status is not None:
+        return Finding("address", "warn", f"{bind} answers /ready with {status}", "see the reasons it gives there")
+    return Finding("address", "fail", f"{bind}: {reason}", "stop what listens there, or choose another with --bind")
+
+
+def check_redis() -> Finding:
+    """Whether a Redis answers on this machine; only for information, nothing uses it."""
+    try:
+        with socket.create_connection(("127.0.0.1", 6379), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            answer = connection.recv(64)
+    except OSError:
+        return Finding("redis", "ok", "not running; nothing needs it")
+    if answer.startswith((b"+PONG", b"-NOAUTH")):
+        return Finding("redis", "ok", "answers on port 6379; nothing needs it")
+    return Finding("redis", "warn", "something else answers on port 6379")
+
+
+def _status_of_ready(host: str, port: int) -> int | None:
+    connection = HTTPConnection(host, port, timeout=3)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"

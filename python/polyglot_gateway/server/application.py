@@ -1,0 +1,67 @@
+"""`serve`: checks everything that can be checked before the first fork, then runs gunicorn."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from polyglot_gateway.app import Application, create_app
+from polyglot_gateway.errors import GatewayError, SettingsError
+from polyglot_gateway.server.address import why_not_free
+from polyglot_gateway.server.gunicorn_options import gunicorn_options
+from polyglot_gateway.server.master import Master
+from polyglot_gateway.settings import Settings, load_settings
+
+PATIENCE_SECONDS = 2.0
+"""Workers whose master was killed keep the address until they notice, within a second."""
+
+
+class Server(BaseApplication):
+    """gunicorn's view of the gateway: its options, and how a worker makes the application after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Fill in gunicorn's configuration; called by its constructor."""
+        for name, value in gunicorn_options(self.settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        """Make the application; called once in each worker. Ends the worker when that fails, which ends the server."""
+        try:
+            return create_app(self.settings)
+        except GatewayError as error:
+            print(f"polyglot: {error}", file=sys.stderr, flush=True)
+            sys.exit(Master.WORKER_BOOT_ERROR)
+
+    def reload_settings(self) -> None:
+        """Read polyglot.toml again for the workers that start from now on.
+
+        Raises:
+            SettingsError: A setting is wrong; the old ones stay.
+        """
+        self.settings = self.settings.reread()
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or SIGQUIT; ends by SystemExit."""
+        Master(self).run()
+
+
+def serve(**overrides: Any) -> None:
+    """Serve with the settings found and `overrides` on top of them; ends by SystemExit.
+
+    Raises:
+        SettingsError: A setting is wrong, or the address is in use.
+        StorageError: The data folder cannot be used.
+    """
+    settings = load_settings(**overrides)
+    reason = why_not_free(settings.bind, PATIENCE_SECONDS)
+    if reason:
+        raise SettingsError(f"bind: cannot listen on {settings.bind}: {reason}; choose another with --bind or PORT")
+    # Opened and let go again before the first fork: a full disk or a wrong version is said once, not once a worker.
+    create_app(settings).close()
+    Server(settings).run()

@@ -1,0 +1,58 @@
+"""What gunicorn's processes do besides serving.
+
+The master says that it listens. A worker drains on SIGTERM, reads the channel rules again on SIGHUP, and lets go of the
+history at its end.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import gevent
+
+from polyglot_gateway.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+    from polyglot_gateway.app import Application
+
+HELD_BACK = frozenset({signal.SIGHUP, signal.SIGTERM})
+"""Blocked from before the fork until the worker can handle them, so that none is lost while it starts."""
+
+
+def listening(master: Arbiter) -> None:
+    """Say where, whatever the log level is; start.sh waits for this line."""
+    where = ", ".join(map(str, master.LISTENERS))
+    print(f"polyglot: serving at {where} with {master.num_workers} workers", flush=True)
+
+
+def started(worker: Worker) -> None:
+    """Install the worker's signal handlers, once the application is loaded and before the first connection is taken.
+
+    They run in greenlets, so they may wait and log; a plain signal handler could interrupt any line of Python.
+    """
+    application: Application = worker.wsgi
+
+    def stop() -> None:
+        worker.handle_exit(signal.SIGTERM, None)
+        application.drain()
+
+    def reload() -> None:
+        try:
+            application.reload()
+        except SettingsError as error:
+            worker.log.error("Worker %s keeps the old rules: %s", worker.pid, error)
+
+    gevent.signal_handler(signal.SIGTERM, stop)
+    gevent.signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def exiting(_: Arbiter, worker: Worker) -> None:
+    """Let go of the shared history. gunicorn calls this in the master too, for a worker that never loaded it."""
+    application: Application | None = getattr(worker, "wsgi", None)
+    if application is not None:
+        application.close()

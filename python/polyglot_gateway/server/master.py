@@ -1,0 +1,35 @@
+"""The master process: gunicorn's, but SIGHUP changes the rules in place of the workers."""
+
+from __future__ import annotations
+
+import signal
+
+from gunicorn.arbiter import Arbiter
+
+from polyglot_gateway.errors import SettingsError
+from polyglot_gateway.server.hooks import HELD_BACK
+
+
+class Master(Arbiter):
+    """Keeps the workers alive, and tells them to read polyglot.toml again."""
+
+    def handle_hup(self) -> None:
+        """Check polyglot.toml; tell the workers when it is right, else say what is wrong and keep the old rules.
+
+        gunicorn's own answer to SIGHUP replaces all workers, which drops their connections.
+        """
+        try:
+            self.app.reload_settings()
+        except SettingsError as error:
+            self.log.error("polyglot.toml was not reloaded, the old rules stay: %s", error)
+            return
+        self.log.info("polyglot.toml reloaded")
+        self.kill_workers(signal.SIGHUP)
+
+    def spawn_worker(self) -> int:
+        """Fork a worker that receives reload and stop signals only once it can handle them."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)

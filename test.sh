@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Sets up as start.sh does, then runs all tests.
+#   ./test.sh          everything that is quick
+#   ./test.sh --slow   sanitizers, fuzzers, clang-tidy, and the tests marked slow
+set -uo pipefail
+cd "$(dirname "$0")"
+. scripts/setup.sh
+
+lane=test
+case "${1:-}" in
+  --slow) lane=slow ;;
+  '') ;;
+  *) die "unknown argument $1; usage: ./test.sh [--slow]" ;;
+esac
+
+set -e
+install_packages "$lane"
+install_gateway '[dev]'
+set +e
+export PATH="$PWD/.venv/bin:$PATH"
+
+failed=()
+step() {
+  local name=$1
+  shift
+  say "$name"
+  "$@" || { failed+=("$name"); printf 'FAILED: %s\n' "$name"; }
+}
+cpp_files() { find cpp tests/cpp tests/fuzz benchmarks/cpp -name '*.[ch]pp'; }
+format_check() { cpp_files | xargs clang-format --dry-run --Werror; }
+cpp_tests() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -k 0 && ctest --preset "$1"; }
+tidy() {
+  cmake --preset dev >/dev/null &&
+    find cpp/core -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p build/dev --quiet
+}
+
+if [ "$lane" = test ]; then
+  step "ruff" ruff check .
+  step "mypy" mypy
+  step "clang-format" format_check
+  step "C++ tests" cpp_tests release
+  step "Python tests and gates" python -m pytest -m "not slow" tests benchmarks/gates
+else
+  step "clang-tidy" tidy
+  step "C++ tests, AddressSanitizer and UndefinedBehaviorSanitizer" cpp_tests asan
+  step "C++ tests, ThreadSanitizer" cpp_tests tsan
+  step "fuzzers" cpp_tests fuzz
+  step "slow Python tests" python -m pytest -m slow tests benchmarks/gates
+fi
+
+if [ ${#failed[@]} -gt 0 ]; then
+  printf -v list '%s; ' "${failed[@]}"
+  die "failed: ${list%; }"
+fi
+say "All passed"
