@@ -3,8 +3,6 @@
 #include <bit>
 #include <cstring>
 
-#include "core/channel.hpp"
-
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
@@ -29,18 +27,23 @@ alignas(16) constexpr std::array<std::uint32_t, 64> kRounds = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
+std::uint32_t load_big_endian(const std::uint8_t* in) {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint32_t word;
+  std::memcpy(&word, in, sizeof word);
+  return __builtin_bswap32(word);
+}
+
 void store_big_endian(std::uint32_t word, std::uint8_t* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    *out++ = static_cast<std::uint8_t>(word >> shift);
-  }
+  word = __builtin_bswap32(word);
+  std::memcpy(out, &word, sizeof word);
 }
 
 // FIPS 180-4 §6.2.2 for one block.
 void compress_portable(State& state, const std::uint8_t* block) {
   std::array<std::uint32_t, 64> w;
   for (std::size_t t = 0; t < 16; ++t, block += 4) {
-    w[t] = static_cast<std::uint32_t>(block[0]) << 24 | static_cast<std::uint32_t>(block[1]) << 16 |
-           static_cast<std::uint32_t>(block[2]) << 8 | static_cast<std::uint32_t>(block[3]);
+    w[t] = load_big_endian(block);
   }
   for (std::size_t t = 16; t < 64; ++t) {
     const std::uint32_t s0 = std::rotr(w[t - 15], 7) ^ std::rotr(w[t - 15], 18) ^ (w[t - 15] >> 3);
@@ -175,13 +178,20 @@ constexpr std::array<ScopeName, 4> kScopeNames = {
     {{kPublish, "publish"}, {kHistory, "history"}, {kSubscribe, "subscribe"}, {kAdmin, "admin"}}};
 constexpr std::uint8_t kAllScopes = kPublish | kHistory | kSubscribe | kAdmin;
 
-// Of `valid_key_<app>`. REQUIRES: app.size() <= kMaxAppLength.
-Digest development_digest(std::string_view app) {
+// Whether the key is `valid_key_<app>`, in a time that depends on the lengths only.
+bool is_development_key(std::string_view key, std::string_view app) {
   constexpr std::string_view kPrefix = "valid_key_";
-  std::array<char, kPrefix.size() + kMaxAppLength> key;
-  std::memcpy(key.data(), kPrefix.data(), kPrefix.size());
-  app.copy(key.data() + kPrefix.size(), app.size());
-  return sha256({key.data(), kPrefix.size() + app.size()});
+  if (key.size() != kPrefix.size() + app.size()) {
+    return false;
+  }
+  int difference = 0;
+  for (std::size_t i = 0; i < kPrefix.size(); ++i) {
+    difference |= key[i] ^ kPrefix[i];
+  }
+  for (std::size_t i = 0; i < app.size(); ++i) {
+    difference |= key[kPrefix.size() + i] ^ app[i];
+  }
+  return difference == 0;
 }
 
 }  // namespace
@@ -234,9 +244,13 @@ bool parse_digest(std::string_view hex, Digest& digest) {
 }
 
 bool equal_in_constant_time(const Digest& a, const Digest& b) {
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned>(a[i] ^ b[i]);
+  std::array<std::uint32_t, 8> left;
+  std::array<std::uint32_t, 8> right;
+  std::memcpy(left.data(), a.data(), a.size());
+  std::memcpy(right.data(), b.data(), b.size());
+  std::uint32_t difference = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    difference |= left[i] ^ right[i];
   }
   return difference == 0;
 }
@@ -253,17 +267,16 @@ Status Access::check(std::string_view app, std::string_view key, Scope scope) co
   // Every key is compared, also after one that matches; a digest that was added twice has the scopes of both.
   unsigned matched = 0;
   unsigned scopes = 0;
-  const auto compare = [&](const Digest& other, std::uint8_t its_scopes) {
-    const auto equal = static_cast<unsigned>(equal_in_constant_time(digest, other));
-    matched |= equal;
-    scopes |= its_scopes & (0U - equal);
+  const auto take = [&](bool equal, std::uint8_t its_scopes) {
+    matched |= static_cast<unsigned>(equal);
+    scopes |= its_scopes & (0U - static_cast<unsigned>(equal));
   };
-  if (development_ && app.size() <= kMaxAppLength) {
-    compare(development_digest(app), kAllScopes);
+  if (development_) {
+    take(is_development_key(key, app), kAllScopes);
   }
   if (const auto found = apps_.find(app); found != apps_.end()) {
     for (const Key& known : found->second) {
-      compare(known.digest, known.scopes);
+      take(equal_in_constant_time(digest, known.digest), known.scopes);
     }
   }
   if (matched == 0) {

@@ -185,10 +185,11 @@ class Reader {
 
   template <std::size_t N>
   static std::size_t find(const std::array<std::string_view, N>& names, std::string_view quoted) {
-    if (has_escape(quoted)) {
-      return static_cast<std::size_t>(std::ranges::find(names, std::string_view(unescape(quoted))) - names.begin());
+    auto found = std::ranges::find(names, without_quotes(quoted));
+    if (found == names.end() && has_escape(quoted)) {
+      found = std::ranges::find(names, std::string_view(unescape(quoted)));
     }
-    return static_cast<std::size_t>(std::ranges::find(names, without_quotes(quoted)) - names.begin());
+    return static_cast<std::size_t>(found - names.begin());
   }
 
   template <std::size_t N>

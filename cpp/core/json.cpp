@@ -109,14 +109,14 @@ std::string found_at(std::string_view text, std::size_t position) {
   }
   const auto byte = static_cast<unsigned char>(text[position]);
   if (byte < 0x20 || byte == 0x7F) {
-    return "the byte " + hex_byte(text[position]);
+    return std::string("the byte ").append(hex_byte(text[position]));
   }
   const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
   const std::string_view character = text.substr(position, length);
   if (character == "\xEF\xBB\xBF") {
     return "a byte order mark (U+FEFF); send the text without it";
   }
-  return "'" + std::string(character) + "'";
+  return std::string("'").append(character).append("'");
 }
 
 static_assert(kMaxDepth == 64, "the message says 64");
