@@ -1,13 +1,12 @@
 // Access: which API key may do what in which app.
 //
-// Keys are kept as SHA-256 digests (FIPS 180-4) and compared in constant time: the time of a check does not depend on how much of
-// a key is right, nor on which of an app's keys matched. In development `valid_key_<app>` is a key of any app with every
-// scope, and any app exists; otherwise an app exists when it was added.
+// Keys are kept as SHA-256 digests and compared in constant time: the time of a check does not depend on how much of
+// a key is right, nor on which of an app's keys matched. In development `valid_key_<app>` is a key of any app with
+// every scope, and any app exists; otherwise an app exists when it was added.
 //
 // Thread safety: an Access is filled by one thread and then only read.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/sha256.hpp"
 #include "core/status.hpp"
 
 namespace polyglot::core {
@@ -23,15 +23,6 @@ enum Scope : std::uint8_t { kPublish = 1, kHistory = 2, kSubscribe = 4, kAdmin =
 // "publish", "history", "subscribe", "admin"; 0 for any other text.
 std::uint8_t parse_scope(std::string_view text);
 std::string_view scope_text(Scope scope);
-
-using Digest = std::array<std::uint8_t, 32>;
-// Uses the processor's SHA instructions where it has them.
-Digest sha256(std::string_view bytes);
-// The portable way, for processors without them; same answer.
-Digest sha256_portable(std::string_view bytes);
-// False unless hex is exactly 64 hex digits.
-bool parse_digest(std::string_view hex, Digest& digest);
-bool equal_in_constant_time(const Digest& a, const Digest& b);
 
 // Lets unordered containers be searched by string_view without a copy.
 struct TextHash {
@@ -47,8 +38,9 @@ class Access {
   // Adds the app too when it is new. `scopes` is a sum of Scope.
   void add_key(std::string_view app, const Digest& digest, std::uint8_t scopes);
 
-  // Ok when the key has the scope. unauthorized: no key, or one that is not a key of this app (also when the app does not
-  // exist: a stranger cannot find out which apps do). forbidden: a key of this app without the scope; the message names it.
+  // Ok when the key has the scope. unauthorized: no key, or one that is not a key of this app (also when the app does
+  // not exist: a stranger cannot find out which apps do). forbidden: a key of this app without the scope; the message
+  // names it.
   Status check(std::string_view app, std::string_view key, Scope scope) const;
   bool development() const { return development_; }
 

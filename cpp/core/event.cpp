@@ -1,17 +1,16 @@
 #include "core/event.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <charconv>
-#include <chrono>
-#include <cstring>
+#include <cstdint>
+#include <string>
+#include <utility>
 
 #include "core/json.hpp"
 
 namespace polyglot::core {
 namespace {
-
-constexpr std::uint64_t kMaxMilliseconds = (std::uint64_t{1} << 48) - 1;
 
 Status refuse(std::string message, std::size_t position) {
   return Status(Code::invalid_event, std::move(message), static_cast<std::int64_t>(position));
@@ -228,31 +227,6 @@ std::string too_many_events() {
   return "The batch has more than " + std::to_string(kMaxBatchEvents) + " events.";
 }
 
-constexpr std::int64_t kSecondUs = 1'000'000;
-
-void write_digits(std::uint32_t value, int digits, char* out) {
-  for (int i = digits - 1; i >= 0; --i) {
-    out[i] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  }
-}
-
-// "2025-11-17T18:39:56"
-constexpr std::size_t kSecondLength = 19;
-void write_second(std::int64_t second, char* out) {
-  const std::chrono::sys_seconds time{std::chrono::seconds{second}};
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{time - day};
-  std::memcpy(out, "0000-00-00T00:00:00", kSecondLength);
-  write_digits(static_cast<std::uint32_t>(static_cast<int>(date.year())), 4, out);
-  write_digits(static_cast<unsigned>(date.month()), 2, out + 5);
-  write_digits(static_cast<unsigned>(date.day()), 2, out + 8);
-  write_digits(static_cast<std::uint32_t>(clock.hours().count()), 2, out + 11);
-  write_digits(static_cast<std::uint32_t>(clock.minutes().count()), 2, out + 14);
-  write_digits(static_cast<std::uint32_t>(clock.seconds().count()), 2, out + 17);
-}
-
 }  // namespace
 
 Result<SentEvent> parse_event(std::string_view body) {
@@ -389,183 +363,6 @@ Result<Broadcast> parse_broadcast(std::string_view body) {
     return broadcast;
   }
   return reader.verdict(std::move(noted));
-}
-
-EventIds::EventIds() {
-  std::random_device device;
-  std::seed_seq seed{device(), device(), device(), device(), device(), device(), device(), device()};
-  random_.seed(seed);
-}
-
-Ulid EventIds::next(TimeUs now) {
-  const std::uint64_t milliseconds = now < 0 ? 0 : std::min(static_cast<std::uint64_t>(now) / 1000, kMaxMilliseconds);
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
-  std::uint64_t time = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (milliseconds > milliseconds_) {
-      milliseconds_ = milliseconds;
-      high_ = random_() & 0xFFFF;
-      low_ = random_();
-    } else if (++low_ == 0 && ++high_ == 0x10000) {
-      high_ = 0;
-      ++milliseconds_;
-    }
-    time = milliseconds_;
-    high = high_;
-    low = low_;
-  }
-  Ulid id;
-  const auto put = [&id](std::size_t at, std::uint64_t value, int bytes) {
-    for (int i = bytes - 1; i >= 0; --i) {
-      id[at++] = static_cast<std::uint8_t>(value >> (8 * i));
-    }
-  };
-  put(0, time, 6);
-  put(6, high, 2);
-  put(8, low, 8);
-  return id;
-}
-
-void write_event_id(const Ulid& id, char* out) {
-  // Crockford's base 32; 128 bits in 26 digits, so that the first stands for three bits only.
-  static constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-  const auto get = [&id](std::size_t at, std::size_t bytes) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < bytes; ++i) {
-      value = value << 8 | id[at + i];
-    }
-    return value;
-  };
-  const auto put = [&out](std::uint64_t value, int digits) {
-    for (int shift = 5 * (digits - 1); shift >= 0; shift -= 5) {
-      *out++ = kDigits[value >> shift & 31];
-    }
-  };
-  std::memcpy(out, "evt_", 4);
-  out += 4;
-  put(get(0, 6), 10);
-  put(get(6, 5), 8);
-  put(get(11, 5), 8);
-}
-
-void write_timestamp(TimeUs time, char* out) {
-  constexpr TimeUs kLast = 253'402'300'799'999'999;  // the end of the year 9999
-  time = std::clamp<TimeUs>(time, 0, kLast);
-  // Most calls fall into the second of the one before.
-  struct Second {
-    std::int64_t number = -1;
-    char text[kSecondLength] = {};
-  };
-  thread_local constinit Second second;
-  if (second.number != time / kSecondUs) {
-    second.number = time / kSecondUs;
-    write_second(second.number, second.text);
-  }
-  std::memcpy(out, second.text, kSecondLength);
-  out[kSecondLength] = '.';
-  write_digits(static_cast<std::uint32_t>(time % kSecondUs), 6, out + kSecondLength + 1);
-  out[kTimestampLength - 1] = 'Z';
-}
-
-std::string event_id_text(const Ulid& id) {
-  std::string text(kEventIdLength, '\0');
-  write_event_id(id, text.data());
-  return text;
-}
-
-std::string timestamp_text(TimeUs time) {
-  std::string text(kTimestampLength, '\0');
-  write_timestamp(time, text.data());
-  return text;
-}
-
-void append_envelope(std::string& out, const EventMeta& meta, const SentEvent& event) {
-  constexpr std::string_view kId = R"({"id":")";
-  constexpr std::string_view kApp = R"(","app_id":")";
-  constexpr std::string_view kChannel = R"(","channel":")";
-  constexpr std::string_view kType = R"(","type":)";
-  constexpr std::string_view kData = R"(,"data":)";
-  constexpr std::string_view kUser = R"(,"meta":{"user_id":)";
-  constexpr std::string_view kTime = R"(,"ts":")";
-  constexpr std::string_view kSource = R"(","source_ip":)";
-  constexpr std::string_view kOffset = R"(},"offset":)";
-  constexpr std::size_t kFixed =
-      kId.size() + kEventIdLength + kApp.size() + kChannel.size() + kType.size() + kData.size() + kUser.size();
-  constexpr std::size_t kQuotedOrNull = 4;
-
-  // The part whose length is known is written in place, the rest appended.
-  const std::size_t start = out.size();
-  const std::size_t known = kFixed + meta.app.size() + meta.channel.size() + event.type.size() + event.data.size();
-  const std::size_t rest = kTime.size() + kTimestampLength + kSource.size() + kOffset.size() + 2 * kQuotedOrNull +
-                           meta.user_id.size() + meta.source_ip.size();
-  out.reserve(start + known + rest + kMaxOffsetLength);
-  out.resize(start + known);
-  char* at = out.data() + start;
-  const auto put = [&at](std::string_view text) {
-    text.copy(at, text.size());
-    at += text.size();
-  };
-  put(kId);
-  write_event_id(meta.id, at);
-  at += kEventIdLength;
-  put(kApp);
-  put(meta.app);
-  put(kChannel);
-  put(meta.channel);
-  put(kType);
-  put(event.type);
-  put(kData);
-  put(event.data);
-  put(kUser);
-
-  const auto append_text = [&out](std::string_view text) {
-    if (text.empty()) {
-      out.append("null");
-    } else {
-      append_json_string(out, text);
-    }
-  };
-  append_text(meta.user_id);
-  std::array<char, kTime.size() + kTimestampLength + kSource.size()> time;
-  kTime.copy(time.data(), kTime.size());
-  write_timestamp(meta.time, time.data() + kTime.size());
-  kSource.copy(time.data() + kTime.size() + kTimestampLength, kSource.size());
-  out.append(time.data(), time.size());
-  append_text(meta.source_ip);
-  out.append(kOffset);
-}
-
-std::size_t write_offset(std::uint64_t offset, char* out) {
-  char* const end = std::to_chars(out, out + kMaxOffsetLength - 1, offset).ptr;
-  *end = '}';
-  return static_cast<std::size_t>(end - out) + 1;
-}
-
-void write_epoch(std::uint64_t epoch, char* out) {
-  for (int shift = 60; shift >= 0; shift -= 4) {
-    *out++ = "0123456789abcdef"[epoch >> shift & 15];
-  }
-}
-
-std::string epoch_text(std::uint64_t epoch) {
-  std::string text(16, '\0');
-  write_epoch(epoch, text.data());
-  return text;
-}
-
-bool parse_epoch(std::string_view text, std::uint64_t& epoch) {
-  if (text.size() != 16) {
-    return false;
-  }
-  std::uint64_t read = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), read, 16);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    return false;
-  }
-  epoch = read;
-  return true;
 }
 
 }  // namespace polyglot::core

@@ -1,59 +1,27 @@
-// Events: what a publisher sends, what the gateway adds, and the envelope that is kept and delivered.
+// Events as publishers send them: {"type": <string>, "data": <any JSON>}, one alone, in a batch, or for several
+// channels.
 //
-// sent:      {"type": <string>, "data": <any JSON>}
-// envelope:  {"id":"evt_01JD…","app_id":"demo-app","channel":"room:test","type":"message","data":{"text":"Hello"},
-//             "meta":{"user_id":null,"ts":"2025-11-17T18:39:56.107549Z","source_ip":"127.0.0.1"},"offset":42}
+// What is kept and delivered is the envelope (core/envelope.hpp), which has an id (core/event_id.hpp) and a time
+// (core/timestamp.hpp).
 //
-// (on one line, without spaces). The envelope is serialised once, by append_envelope, all but its end: the offset is
-// known only when history gives it, and is written by write_offset. `type` and `data` are copied byte for byte.
-//
-// Thread safety: values and pure functions; EventIds may be used from several threads.
+// Thread safety: values and pure functions.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <mutex>
-#include <random>
-#include <span>
-#include <string>
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
+#include "core/envelope.hpp"
+#include "core/epoch.hpp"
+#include "core/event_id.hpp"
 #include "core/status.hpp"
+#include "core/timestamp.hpp"
 
 namespace polyglot::core {
 
 inline constexpr std::size_t kMaxTypeLength = 256;  // bytes between the quotes, as sent
 inline constexpr std::size_t kMaxBatchEvents = 1000;
 inline constexpr std::size_t kMaxBroadcastChannels = 100;
-inline constexpr std::size_t kEventIdLength = 30;    // "evt_" and 26 characters
-inline constexpr std::size_t kTimestampLength = 27;  // "2025-11-17T18:39:56.107549Z"
-
-// Microseconds since 1970-01-01T00:00:00Z.
-using TimeUs = std::int64_t;
-
-// A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 random bits, big endian; sorts by time.
-using Ulid = std::array<std::uint8_t, 16>;
-
-// Gives ids that strictly increase within the process, even when the clock stands still or is set back.
-class EventIds {
- public:
-  EventIds();
-  Ulid next(TimeUs now);
-
- private:
-  std::mutex mutex_;
-  std::mt19937_64 random_;
-  std::uint64_t milliseconds_ = 0;
-  std::uint64_t high_ = 0;  // the upper 16 of the random bits
-  std::uint64_t low_ = 0;   // the lower 64
-};
-
-// Write exactly kEventIdLength / kTimestampLength characters. Timestamps are RFC 3339 in UTC with six decimals.
-void write_event_id(const Ulid& id, char* out);
-void write_timestamp(TimeUs time, char* out);
-std::string event_id_text(const Ulid& id);
-std::string timestamp_text(TimeUs time);
 
 // One event as it was sent; slices of the request body.
 struct SentEvent {
@@ -90,34 +58,5 @@ struct Broadcast {
 };
 // {"channels":[…],"type":…,"data":…}; a channel named twice is invalid_event.
 Result<Broadcast> parse_broadcast(std::string_view body);
-
-// What the gateway adds.
-struct EventMeta {
-  std::string_view app;
-  std::string_view channel;
-  Ulid id;
-  TimeUs time;
-  std::string_view user_id;    // UTF-8 text; empty is written as null
-  std::string_view source_ip;  // UTF-8 text; empty is written as null
-};
-
-// Appends the envelope up to and with `"offset":` to `out`.
-// REQUIRES: app and channel passed check_app and check_channel; the event came from a parse_* function.
-void append_envelope(std::string& out, const EventMeta& meta, const SentEvent& event);
-
-// The end of the envelope: `42}`. Writes at most kMaxOffsetLength bytes and returns how many.
-inline constexpr std::size_t kMaxOffsetLength = 21;
-std::size_t write_offset(std::uint64_t offset, char* out);
-
-// The id in an envelope made by append_envelope. REQUIRES: envelope.size() >= 7 + kEventIdLength.
-inline std::string_view envelope_id(std::string_view envelope) {
-  return envelope.substr(7, kEventIdLength);
-}
-
-// Epochs are written as 16 lower-case hex digits.
-void write_epoch(std::uint64_t epoch, char* out);
-std::string epoch_text(std::uint64_t epoch);
-// False unless text is exactly 16 hex digits of either case.
-bool parse_epoch(std::string_view text, std::uint64_t& epoch);
 
 }  // namespace polyglot::core

@@ -1,106 +1,13 @@
 #include "core/json.hpp"
 
-#include <simdjson.h>
-
-#include <bit>
+#include <array>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
+
+#include "core/json_bytes.hpp"
 
 namespace polyglot::core {
 namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-// Has to be escaped in a string, or ends it.
-bool is_special(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
-}
-
-// The value of a hex digit; -1 for another character.
-int hex_value(char c) {
-  if (is_digit(c)) {
-    return c - '0';
-  }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// A one in the top bit of some bytes of `word`, of which the lowest is the first special one; 0 when none is special.
-// (A borrow can mark a byte wrongly, but only above one that is marked rightly.)
-std::uint64_t special_bytes(std::uint64_t word) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
-  const std::uint64_t quote = word ^ (kOnes * '"');
-  const std::uint64_t backslash = word ^ (kOnes * '\\');
-  return (((word - kOnes * 0x20) & ~word) | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash)) &
-         (kOnes * 0x80);
-}
-
-// The first special byte of a string's inside, or `end`.
-const char* skip_plain(const char* at, const char* end) {
-  static_assert(std::endian::native == std::endian::little, "the lowest byte of a word has to be the first in memory");
-  while (end - at >= 8) {
-    std::uint64_t word;
-    std::memcpy(&word, at, sizeof word);
-    if (const std::uint64_t special = special_bytes(word); special != 0) {
-      return at + std::countr_zero(special) / 8;
-    }
-    at += 8;
-  }
-  while (at != end && !is_special(*at)) {
-    ++at;
-  }
-  return at;
-}
-
-// Position of the first byte that does not begin a well-formed sequence (The Unicode Standard, table 3-7), at or after
-// `from`; the size when there is none.
-std::size_t find_malformed(std::string_view text, std::size_t from) {
-  // Behind the end stands a byte that continues nothing.
-  const auto byte = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  while (from < text.size()) {
-    const unsigned lead = byte(from);
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xC2 ? 0
-                               : lead < 0xE0 ? 2
-                               : lead < 0xF0 ? 3
-                               : lead < 0xF5 ? 4
-                                             : 0;
-    if (length == 0) {
-      return from;
-    }
-    if (length > 1) {
-      const unsigned lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-      const unsigned highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-      if (byte(from + 1) < lowest || byte(from + 1) > highest) {
-        return from;
-      }
-    }
-    for (std::size_t i = 2; i < length; ++i) {
-      if ((byte(from + i) & 0xC0) != 0x80) {
-        return from;
-      }
-    }
-    from += length;
-  }
-  return from;
-}
-
-std::string at_byte(std::size_t position) {
-  return "Byte " + std::to_string(position) + ": ";
-}
-
-std::string hex_byte(char c) {
-  char text[8];
-  std::snprintf(text, sizeof text, "0x%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // What stands at a place of a UTF-8 text, in words.
 std::string found_at(std::string_view text, std::size_t position) {
@@ -109,7 +16,9 @@ std::string found_at(std::string_view text, std::size_t position) {
   }
   const auto byte = static_cast<unsigned char>(text[position]);
   if (byte < 0x20 || byte == 0x7F) {
-    return std::string("the byte ").append(hex_byte(text[position]));
+    std::array<char, 16> text_of_byte;
+    std::snprintf(text_of_byte.data(), text_of_byte.size(), "the byte 0x%02X", static_cast<unsigned>(byte));
+    return text_of_byte.data();
   }
   const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
   const std::string_view character = text.substr(position, length);
@@ -375,52 +284,7 @@ class Scanner {
   bool names_found_ = false;
 };
 
-// Of four hex digits that were checked before.
-unsigned hex4_value(std::string_view digits) {
-  unsigned unit = 0;
-  for (const char c : digits) {
-    unit = unit * 16 + static_cast<unsigned>(hex_value(c));
-  }
-  return unit;
-}
-
-void append_utf8(std::string& out, unsigned code_point) {
-  const auto continuation = [&out, code_point](int shift) {
-    out.push_back(static_cast<char>(0x80 | ((code_point >> shift) & 0x3F)));
-  };
-  if (code_point < 0x80) {
-    out.push_back(static_cast<char>(code_point));
-  } else if (code_point < 0x800) {
-    out.push_back(static_cast<char>(0xC0 | (code_point >> 6)));
-    continuation(0);
-  } else if (code_point < 0x10000) {
-    out.push_back(static_cast<char>(0xE0 | (code_point >> 12)));
-    continuation(6);
-    continuation(0);
-  } else {
-    out.push_back(static_cast<char>(0xF0 | (code_point >> 18)));
-    continuation(12);
-    continuation(6);
-    continuation(0);
-  }
-}
-
-// The letter of a two-character escape and the byte it stands for, in step.
-constexpr std::string_view kEscapeLetters = "\"\\/bfnrt";
-constexpr std::string_view kEscapedBytes = "\"\\/\b\f\n\r\t";
-
 }  // namespace
-
-Status check_utf8(std::string_view text, std::size_t from) {
-  if (simdjson::validate_utf8(text.data() + from, text.size() - from)) {
-    return {};
-  }
-  const std::size_t position = find_malformed(text, from);
-  return Status(
-      Code::invalid_json,
-      at_byte(position) + "the text is not UTF-8, " + hex_byte(text[position]) + " begins no well-formed sequence.",
-      static_cast<std::int64_t>(position));
-}
 
 Status check_json(std::string_view text) {
   if (Status checked = check_utf8(text); !checked.ok()) {
@@ -435,7 +299,8 @@ Status check_json(std::string_view text) {
 }
 
 bool JsonCursor::fail(std::size_t position, std::string_view reason, bool names_found) {
-  std::string message = at_byte(position).append(reason);
+  std::string message = "Byte " + std::to_string(position);
+  message.append(": ").append(reason);
   if (names_found) {
     message.append(", found ").append(found_at(text_, position));
   }
@@ -510,54 +375,6 @@ bool JsonCursor::end() {
     return false;
   }
   return position_ == text_.size() || fail(position_, "expected the end of the text", true);
-}
-
-std::string unescape(std::string_view quoted) {
-  std::string_view rest = quoted.substr(1, quoted.size() - 2);
-  std::string out;
-  out.reserve(rest.size());
-  for (std::size_t slash = rest.find('\\'); slash != std::string_view::npos; slash = rest.find('\\')) {
-    out.append(rest.substr(0, slash));
-    const char kind = rest[slash + 1];
-    rest.remove_prefix(slash + 2);
-    if (kind != 'u') {
-      out.push_back(kEscapedBytes[kEscapeLetters.find(kind)]);
-      continue;
-    }
-    unsigned code_point = hex4_value(rest.substr(0, 4));
-    rest.remove_prefix(4);
-    if (code_point >= 0xD800 && code_point <= 0xDBFF) {
-      code_point = 0x10000 + ((code_point - 0xD800) << 10) + (hex4_value(rest.substr(2, 4)) - 0xDC00);
-      rest.remove_prefix(6);
-    }
-    append_utf8(out, code_point);
-  }
-  return out.append(rest);
-}
-
-void append_json_string(std::string& out, std::string_view text) {
-  out.push_back('"');
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (;;) {
-    const char* const special = skip_plain(at, end);
-    out.append(at, special);
-    if (special == end) {
-      break;
-    }
-    const std::size_t escape = kEscapedBytes.find(*special);
-    if (escape != std::string_view::npos) {
-      out.push_back('\\');
-      out.push_back(kEscapeLetters[escape]);
-    } else {
-      constexpr std::string_view kHexDigits = "0123456789abcdef";
-      const auto byte = static_cast<unsigned char>(*special);
-      out.append("\\u00").push_back(kHexDigits[byte >> 4]);
-      out.push_back(kHexDigits[byte & 15]);
-    }
-    at = special + 1;
-  }
-  out.push_back('"');
 }
 
 }  // namespace polyglot::core

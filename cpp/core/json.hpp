@@ -15,15 +15,14 @@
 #include <string>
 #include <string_view>
 
+#include "core/json_text.hpp"
 #include "core/status.hpp"
+#include "core/utf8.hpp"
 
 namespace polyglot::core {
 
 inline constexpr int kMaxDepth = 64;
 
-// Ok, or invalid_json with the position of the first byte that begins no well-formed sequence. Only what stands at or
-// after `from` is checked; positions count from the start of `text`.
-Status check_utf8(std::string_view text, std::size_t from = 0);
 // Ok, or invalid_json with the position of the first wrong byte. Malformed UTF-8 anywhere is reported before the
 // grammar.
 Status check_json(std::string_view text);
@@ -61,11 +60,5 @@ class JsonCursor {
   int depth_ = 0;
   Status status_;
 };
-
-// The text that a JSON string stands for. REQUIRES: `quoted` was handed out by JsonCursor::string.
-std::string unescape(std::string_view quoted);
-
-// Appends `text` as a JSON string with quotes. REQUIRES: `text` is UTF-8.
-void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace polyglot::core

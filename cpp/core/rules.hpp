@@ -1,7 +1,8 @@
 // Channel rules: how much history a channel keeps, how large its events may be, and who may read it unasked.
 //
-// Per app, an ordered list of (pattern, rule); the first pattern that matches decides, whole: nothing is merged from later
-// ones. Without a match the default rule holds. An app without rules of its own uses those of app "*", if there are any.
+// Per app, an ordered list of (pattern, rule); the first pattern that matches decides, whole: nothing is merged from
+// later ones. Without a match the default rule holds. An app without rules of its own uses those of app "*", if there
+// are any.
 //
 // Thread safety: filled by one thread, then only read. References live as long as the Rules.
 #pragma once
