@@ -8,27 +8,45 @@ import typer
 
 
 def serve(
-    bind: Annotated[str | None, typer.Option(help="host:port or unix:path to listen on. [127.0.0.1:4000]")] = None,
-    polyglot_config: Annotated[str | None, typer.Option("--config", help="The toml file. [polyglot.toml]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes, 1 to 64. [number of CPUs]")] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder of the history file. [data]")] = None,
-    polyglot_env: Annotated[str | None, typer.Option("--env", help="dev or prod. [dev]")] = None,
-    server: Annotated[str | None, typer.Option(help="Which server: wsgi. [wsgi]")] = None,
-    history_size: Annotated[int | None, typer.Option(help="Events kept per channel. [1000]")] = None,
-    history_ttl: Annotated[float | None, typer.Option(help="Seconds that events are kept, 0 for no limit. [0]")] = None,
-    history_bytes: Annotated[int | None, typer.Option(help="Bytes of the log all channels share. [134217728]")] = None,
-    max_channels: Annotated[int | None, typer.Option(help="Channels with history. [10000]")] = None,
-    max_event_bytes: Annotated[int | None, typer.Option(help="Largest publish body. [65536]")] = None,
-    max_batch_bytes: Annotated[int | None, typer.Option(help="Largest batch or broadcast body. [1048576]")] = None,
-    idempotency_keys: Annotated[int | None, typer.Option(help="Idempotency keys remembered. [65536]")] = None,
-    durability: Annotated[str | None, typer.Option(help="process, interval or sync. [process]")] = None,
+    bind: Annotated[
+        str | None, typer.Option(help="host:port or unix:path to listen on.", show_default="127.0.0.1:4000")
+    ] = None,
+    polyglot_config: Annotated[
+        str | None, typer.Option("--config", help="The toml file.", show_default="polyglot.toml")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes, 1 to 64.", show_default="number of CPUs")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder of the history file.", show_default="data")] = None,
+    polyglot_env: Annotated[str | None, typer.Option("--env", help="dev or prod.", show_default="dev")] = None,
+    server: Annotated[str | None, typer.Option(help="Which server: wsgi.", show_default="wsgi")] = None,
+    history_size: Annotated[int | None, typer.Option(help="Events kept per channel.", show_default="1000")] = None,
+    history_ttl: Annotated[
+        float | None, typer.Option(help="Seconds that events are kept, 0 for no limit.", show_default="0")
+    ] = None,
+    history_bytes: Annotated[
+        int | None, typer.Option(help="Bytes of the log all channels share.", show_default="134217728")
+    ] = None,
+    max_channels: Annotated[int | None, typer.Option(help="Channels with history.", show_default="10000")] = None,
+    max_event_bytes: Annotated[int | None, typer.Option(help="Largest publish body.", show_default="65536")] = None,
+    max_batch_bytes: Annotated[
+        int | None, typer.Option(help="Largest batch or broadcast body.", show_default="1048576")
+    ] = None,
+    idempotency_keys: Annotated[
+        int | None, typer.Option(help="Idempotency keys remembered.", show_default="65536")
+    ] = None,
+    durability: Annotated[str | None, typer.Option(help="process, interval or sync.", show_default="process")] = None,
     cors_origins: Annotated[str | None, typer.Option(help="Origins that browsers may call from, by comma.")] = None,
     trusted_proxies: Annotated[
-        str | None, typer.Option(help="Whose X-Forwarded-For is believed, by comma. [127.0.0.1,::1]")
+        str | None, typer.Option(help="Whose X-Forwarded-For is believed, by comma.", show_default="127.0.0.1,::1")
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [info]")] = None,
-    log_format: Annotated[str | None, typer.Option(help="console or json. [console in dev, json in prod]")] = None,
-    graceful_timeout: Annotated[int | None, typer.Option(help="Seconds that SIGTERM waits for requests. [30]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="console or json.", show_default="console in dev, json in prod")
+    ] = None,
+    graceful_timeout: Annotated[
+        int | None, typer.Option(help="Seconds that SIGTERM waits for requests.", show_default="30")
+    ] = None,
 ) -> None:
     """Serve until told to stop: SIGTERM drains, SIGHUP reads polyglot.toml again.
 

@@ -11,12 +11,15 @@ class ServerSentEvent(NamedTuple):
 
     type: str
     data: str
+    """Empty for a block that gives no more than a new position."""
     id: str
     """The last id seen on the stream so far, also when this event has none of its own; "" when there was none."""
 
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[ServerSentEvent]:
-    """Yield the events of a stream, each as soon as its blank line was read; one that is cut off is dropped.
+    """Yield the blocks of a stream, each as soon as its blank line was read; one that is cut off is dropped.
+
+    Blocks without data are yielded too, unlike in browsers, because a new id in them is worth remembering.
 
     Args:
         lines: The stream's lines, each with its line end.
@@ -25,8 +28,7 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[ServerSentEvent]:
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
-            if data:
-                yield ServerSentEvent(type_ or "message", "\n".join(data), last_id)
+            yield ServerSentEvent(type_ or "message", "\n".join(data), last_id)
             type_, data = "", []
             continue
         field, _, value = line.partition(":")

@@ -64,6 +64,8 @@ def _refused(response: http.client.HTTPResponse, connected_before: bool) -> None
 
 
 def _show(event: ServerSentEvent, as_json: bool) -> None:
+    if not event.data:
+        return
     if event.type == "gap":
         print(describe_gap(json.loads(event.data)), file=sys.stderr, flush=True)
     elif as_json:

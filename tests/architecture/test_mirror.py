@@ -1,0 +1,58 @@
+"""The tests mirror the sources: whoever opens a file knows where its tests are."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "cpp" / "core"
+PYTHON = ROOT / "python" / "polyglot_gateway"
+
+# Python modules with no test file of their own, and why.
+TESTED_ELSEWHERE = {
+    "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
+    "cli/serve": "tests/e2e runs it",
+    "engine/base": "a contract; tests/contract holds engines to it",
+    "server/application": "forks and listens; tests/e2e/test_serving.py runs it",
+    "server/hooks": "signals of real workers; tests/e2e/test_drain.py and test_reload.py send them",
+    "server/master": "forks; tests/e2e/test_reload.py",
+}
+# Headers with no test file of their own, and why.
+CORE_TESTED_ELSEWHERE: dict[str, str] = {}
+
+
+def modules_with_logic() -> list[str]:
+    paths = sorted(path for path in PYTHON.rglob("*.py") if path.name != "__init__.py")
+    return [str(path.relative_to(PYTHON).with_suffix("")) for path in paths]
+
+
+@pytest.mark.parametrize("module", modules_with_logic())
+def test_every_module_has_its_tests(module: str) -> None:
+    path = Path(module)
+    if not (ROOT / "tests" / "unit" / path.parent / f"test_{path.name}.py").exists():
+        assert module in TESTED_ELSEWHERE, f"tests/unit/{path.parent}/test_{path.name}.py is missing"
+    else:
+        assert module not in TESTED_ELSEWHERE, "it has tests of its own now: take it off the list"
+
+
+@pytest.mark.parametrize("header", sorted(path.stem for path in CORE.glob("*.hpp")))
+def test_every_core_header_has_its_tests(header: str) -> None:
+    if not (ROOT / "tests" / "cpp" / f"{header}_test.cpp").exists():
+        assert header in CORE_TESTED_ELSEWHERE, f"tests/cpp/{header}_test.cpp is missing"
+    else:
+        assert header not in CORE_TESTED_ELSEWHERE, "it has tests of its own now: take it off the list"
+
+
+def test_no_test_is_left_behind() -> None:
+    headers = {path.stem for path in CORE.glob("*.hpp")}
+    cpp = {path.stem.removesuffix("_test") for path in (ROOT / "tests" / "cpp").glob("*_test.cpp")}
+    assert cpp <= headers
+    unit = ROOT / "tests" / "unit"
+    for test in unit.rglob("test_*.py"):
+        source = PYTHON / test.relative_to(unit).with_name(test.name.removeprefix("test_"))
+        assert source.exists() or source.with_suffix("").is_dir(), f"{test} tests no module"
+
+
+def test_the_lists_name_only_what_exists() -> None:
+    assert set(TESTED_ELSEWHERE) <= set(modules_with_logic())
+    assert set(CORE_TESTED_ELSEWHERE) <= {path.stem for path in CORE.glob("*.hpp")}

@@ -1,0 +1,179 @@
+"""Real gateways: `polyglot serve` as a user starts it, on a free port, with a data folder of its own."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 20.0
+POLYGLOT = (sys.executable, "-c", "from polyglot_gateway.cli import main; main()")
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """What `condition` returned once it was true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.01)
+    return value
+
+
+class Gateway:
+    """One running `polyglot serve`, and a client of it."""
+
+    def __init__(self, folder: Path, port: int, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.port = port
+        self.log = folder / f"log-{port}-{time.monotonic_ns()}.txt"
+        ours = {"PORT", "BIND", "DATA_DIR", "WORKERS", "POLYGLOT_ENV", "MIX_ENV", "POLYGLOT_CONFIG"}
+        inherited = {name: value for name, value in os.environ.items() if name not in ours}
+        small = {"HISTORY_BYTES": str(16 << 20), "MAX_CHANNELS": "1000"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*POLYGLOT, "serve", "--bind", f"127.0.0.1:{port}", *arguments],
+                cwd=folder,
+                env={**inherited, **small, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        app: str = "demo",
+    ) -> http.client.HTTPResponse:
+        """Send one request on a connection of its own; the body of the answer is in its `.body`."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            sent = {"X-API-Key": f"valid_key_{app}", "Content-Type": "application/json", **(headers or {})}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            response.body = response.read()
+            return response
+
+    def publish(self, channel: str, data: Any, app: str = "demo") -> dict[str, Any]:
+        body = json.dumps({"type": "message", "data": data}).encode()
+        response = self.request("POST", f"/apps/{app}/channels/{channel}/publish", body, app=app)
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+    def history(self, channel: str, query: str = "limit=1000", app: str = "demo") -> dict[str, Any]:
+        response = self.request("GET", f"/apps/{app}/channels/{channel}/history?{query}", app=app)
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+    def subscribe(self, channel: str, query: str = "", last_event_id: str = "", app: str = "demo") -> "Stream":
+        return Stream(self.port, f"/apps/{app}/channels/{channel}/events{query}", last_event_id)
+
+    def is_ready(self) -> bool:
+        try:
+            return self.request("GET", "/ready").status == 200
+        except OSError:
+            return False
+
+    def wait_until_ready(self) -> "Gateway":
+        def ready_or_dead() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return "polyglot: serving" in self.log.read_text() and self.is_ready()
+
+        wait_until(ready_or_dead, "the gateway to be ready")
+        return self
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+    def kill_everything(self) -> None:
+        """SIGKILL to the master and then to its workers: nobody gets to say a last word."""
+        workers = self.workers()
+        self.process.kill()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers' end")
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+class Stream:
+    """A subscriber: an open SSE response."""
+
+    def __init__(self, port: int, path: str, last_event_id: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        resume = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{resume}\r\n".encode())
+        self.response = http.client.HTTPResponse(self.socket)
+        self.response.begin()
+        self.last_id = last_event_id
+
+    def next(self) -> tuple[str, Any]:
+        """(type, data) of the next event that has data; EOFError when the stream ends."""
+        type_, data = "message", None
+        while line := self.response.readline().decode():
+            field, _, value = line.rstrip("\n").partition(": ")
+            if field == "event":
+                type_ = value
+            elif field == "data":
+                data = json.loads(value)
+            elif field == "id":
+                self.last_id = value
+            elif not line.strip():
+                if data is not None:
+                    return type_, data
+                type_ = "message"
+        raise EOFError
+
+    def close(self) -> None:
+        self.response.close()
+        self.socket.close()
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Starts a gateway without waiting for it; what it started is killed at the end of the test."""
+    spawned: list[Gateway] = []
+
+    def start(*arguments: str, port: int | None = None, **environment: str) -> Gateway:
+        spawned.append(Gateway(tmp_path, port or free_port(), arguments, environment))
+        return spawned[-1]
+
+    yield start
+    for gateway in spawned:
+        gateway.kill_everything()
+
+
+@pytest.fixture
+def start(spawn: Callable[..., Gateway]) -> Callable[..., Gateway]:
+    """Starts a gateway with two workers, and returns it once it is ready."""
+    return lambda *arguments, **kwargs: spawn("--workers", "2", *arguments, **kwargs).wait_until_ready()
+
+
+@pytest.fixture
+def gateway(start: Callable[..., Gateway]) -> Gateway:
+    return start()
+
+
+@pytest.fixture(name="wait_until")
+def wait_until_fixture() -> Callable[[Callable[[], Any], str], Any]:
+    return wait_until
