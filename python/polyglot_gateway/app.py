@@ -1,0 +1,122 @@
+"""The composition root: joins the settings, the engine, realtime delivery and the REST interface.
+
+`gunicorn -k gevent 'polyglot_gateway.app:create_app()'` serves the gateway. The history must not cross a fork, so
+that is not to be combined with gunicorn's `preload_app`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from polyglot_gateway import _core, gateway
+from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.ops.health import Health
+from polyglot_gateway.ops.logs import configure_logs
+from polyglot_gateway.ops.metrics import Metrics
+from polyglot_gateway.realtime.event_stream import EventStreams
+from polyglot_gateway.realtime.hub import Hub
+from polyglot_gateway.settings import Settings, load_settings
+
+_log = structlog.get_logger("polyglot_gateway.app")
+
+
+def open_engine(settings: Settings) -> EmbeddedEngine:
+    """Open the engine that the settings ask for, with their apps, keys and rules.
+
+    Raises:
+        StorageError: The data folder cannot be used.
+    """
+    engine = EmbeddedEngine(
+        str(settings.data_dir),
+        history_size=settings.history_size,
+        history_bytes=settings.history_bytes,
+        max_channels=settings.max_channels,
+        idempotency_keys=settings.idempotency_keys,
+        durability=settings.durability,
+    )
+    engine.configure(settings.access(), settings.rules())
+    return engine
+
+
+class Application:
+    """The gateway as a WSGI application, with what its server needs to reload, drain and close it.
+
+    Attributes:
+        settings: What it runs with.
+        engine: Keeps the events.
+        hub: Wakes the event streams.
+        falcon: The Falcon application; more routes may be added to it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open everything.
+
+        Raises:
+            StorageError: The data folder cannot be used.
+        """
+        self.settings = settings
+        self.engine = engine = open_engine(settings)
+        self.hub = Hub(engine.follow)
+        health = Health(
+            engine, self._reasons, version=_core.__version__, environment=settings.polyglot_env, engine="embedded"
+        )
+        self.falcon = gateway.create_app(
+            engine,
+            engine,
+            EventStreams(engine, self.hub),
+            count_refused=engine.count_refused,
+            ready=self._reasons,
+            health=health.report,
+            metrics=Metrics(engine, version=_core.__version__).exposition,
+            version=_core.__version__,
+            max_batch_bytes=settings.max_batch_bytes,
+            cors_origins=settings.cors_origins,
+            trusted_proxies=settings.trusted_proxies,
+        )
+        for warning in settings.warnings():
+            _log.warning(warning)
+        for notice in engine.notices():
+            _log.warning(notice)
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        return self.falcon(environ, start_response)
+
+    def reload(self) -> None:
+        """Read apps, keys and channel rules again; requests under way and open streams are not disturbed.
+
+        Raises:
+            SettingsError: Something is wrong; what held before still holds.
+        """
+        settings = self.settings.reread()
+        self.engine.configure(settings.access(), settings.rules())
+        self.settings = settings
+
+    def drain(self) -> None:
+        """End all event streams and say on /ready that this worker stops; other requests are still answered."""
+        self.hub.drain()
+
+    def close(self) -> None:
+        """Drain, then let go of the history. Idempotent."""
+        self.hub.close()
+        self.engine.close()
+
+    def _reasons(self) -> list[str]:
+        """Why requests should not be sent here."""
+        stopping = ["This worker is shutting down."] if self.hub.draining else []
+        return stopping + self.engine.ready()
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """Return the gateway, made from `settings` or else from what `load_settings` finds; sets the logs up too.
+
+    Raises:
+        SettingsError: A setting is wrong.
+        StorageError: The data folder cannot be used.
+    """
+    settings = settings or load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    return Application(settings)

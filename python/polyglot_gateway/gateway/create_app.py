@@ -1,0 +1,82 @@
+"""The Falcon application, made from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+
+from polyglot_gateway.engine.base import Engine
+from polyglot_gateway.gateway.cors import Cors
+from polyglot_gateway.gateway.middleware import Middleware
+from polyglot_gateway.gateway.parts import Access, CountRefused, Exposition, Reasons, Report, Streams
+from polyglot_gateway.gateway.problems import Problems
+from polyglot_gateway.gateway.resources.alive import Alive
+from polyglot_gateway.gateway.resources.batch import Batch
+from polyglot_gateway.gateway.resources.broadcast import Broadcast
+from polyglot_gateway.gateway.resources.channels import Channel, Channels
+from polyglot_gateway.gateway.resources.circuit_breaker import CircuitBreaker
+from polyglot_gateway.gateway.resources.events import Events
+from polyglot_gateway.gateway.resources.health import Health
+from polyglot_gateway.gateway.resources.history import History
+from polyglot_gateway.gateway.resources.metrics import Metrics
+from polyglot_gateway.gateway.resources.openapi import OpenApi
+from polyglot_gateway.gateway.resources.publish import Publish
+from polyglot_gateway.gateway.resources.ready import Ready
+from polyglot_gateway.gateway.router import CHANNEL, ChannelRouter
+from polyglot_gateway.gateway.source_address import SourceAddress
+
+WsgiApp = falcon.App[Any, Any]
+
+
+def create_app(
+    engine: Engine,
+    access: Access,
+    streams: Streams,
+    *,
+    count_refused: CountRefused,
+    ready: Reasons,
+    health: Report,
+    metrics: Exposition,
+    version: str,
+    max_batch_bytes: int = 1_048_576,
+    cors_origins: Sequence[str] = (),
+    trusted_proxies: Sequence[str] = (),
+) -> WsgiApp:
+    """Return the WSGI application with every route; more routes may be added to it.
+
+    It keeps nothing outside itself and heeds SCRIPT_NAME, so it can be mounted inside another WSGI application.
+
+    Args:
+        engine: Keeps the events.
+        access: Decides who may do what.
+        streams: Opens the event streams.
+        count_refused: Told the code of each error that was answered.
+        ready: Asked by /ready.
+        health: Asked by /health.
+        metrics: Asked by /metrics.
+        version: Of the gateway, for the OpenAPI document.
+        max_batch_bytes: Largest body of a batch or broadcast.
+        cors_origins: Origins whose pages may call; "*" for any, none for no CORS headers at all.
+        trusted_proxies: Addresses and networks whose X-Forwarded-For is believed.
+    """
+    app: WsgiApp = falcon.App(
+        router=ChannelRouter(), middleware=Middleware(Cors(cors_origins) if cors_origins else None)
+    )
+    Problems(count_refused).install(app)
+    source = SourceAddress(trusted_proxies)
+    app.add_route(f"{CHANNEL}/publish", Publish(engine, access, source))
+    app.add_route(f"{CHANNEL}/history", History(engine, access))
+    app.add_route(f"{CHANNEL}/events", Events(streams, access))
+    app.add_route(CHANNEL, Channel(engine, access))
+    app.add_route("/apps/{app}/channels", Channels(engine, access))
+    app.add_route("/apps/{app}/publish", Batch(engine, access, source, max_batch_bytes))
+    app.add_route("/apps/{app}/broadcast", Broadcast(engine, access, source, max_batch_bytes))
+    app.add_route("/alive", Alive())
+    app.add_route("/ready", Ready(ready))
+    app.add_route("/health", Health(health))
+    app.add_route("/metrics", Metrics(metrics))
+    app.add_route("/openapi.json", OpenApi(version))
+    app.add_route("/api/debug/circuit-breaker", CircuitBreaker())
+    return app

@@ -1,0 +1,214 @@
+"""The parts that the OpenAPI document refers to: headers, parameters, schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyglot_gateway.gateway.parameters import MAX_OFFSET
+
+Json = dict[str, Any]
+
+
+def headers() -> Json:
+    """Return the headers of replies by name."""
+
+    def header(description: str, schema: Json | None = None) -> Json:
+        return {"description": description, "schema": schema or {"type": "string"}}
+
+    return {
+        "X-Request-ID": header("The id of the request: the one that was sent, or a new one."),
+        "Idempotency-Replayed": header(
+            "true when this is the first reply again.", {"type": "string", "enum": ["true"]}
+        ),
+        "Retry-After": header("Seconds to wait.", {"type": "integer"}),
+        "WWW-Authenticate": header("What credential is asked for."),
+        "Allow": header("The methods that are possible here."),
+    }
+
+
+def parameters() -> Json:
+    """Return the parameters by the name that `$ref` uses."""
+    return {
+        "app": {
+            "name": "app",
+            "in": "path",
+            "required": True,
+            "description": "App id.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            "example": "demo-app",
+        },
+        "channel": {
+            "name": "channel",
+            "in": "path",
+            "required": True,
+            "description": "Channel name, percent-encoded where a URL needs it.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_=@,.;:~/-]{1,200}$"},
+            "example": "room:test",
+        },
+        "requestId": {
+            "name": "X-Request-ID",
+            "in": "header",
+            "description": "An id for this request, 1-128 of `A-Z a-z 0-9 . _ -`; another value is replaced.",
+            "schema": {"type": "string"},
+        },
+        "idempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Within five minutes the same key in the same channel gives the first reply again.",
+            "schema": {"type": "string", "maxLength": 255},
+        },
+    }
+
+
+def _object(properties: Json, *, optional: tuple[str, ...] = (), closed: bool = False) -> Json:
+    schema: Json = {"type": "object", "properties": properties}
+    schema["required"] = [name for name in properties if name not in optional]
+    if closed:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def schemas() -> Json:
+    """Return the schemas of bodies by name."""
+    text: Json = {"type": "string"}
+    channel: Json = {"type": "string", "pattern": "^[A-Za-z0-9_=@,.;:~/-]{1,200}$"}
+    epoch: Json = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
+    time: Json = {"type": "string", "format": "date-time"}
+    event_id: Json = {"type": "string", "pattern": "^evt_[0-9A-HJKMNP-TV-Z]{26}$"}
+    event: Json = {
+        "type": {"type": "string", "minLength": 1, "maxLength": 256, "description": "At most 256 bytes of JSON."},
+        "data": {"description": "Any JSON, kept byte for byte."},
+    }
+    ack: Json = {"id": event_id, "timestamp": time, "offset": {**offset(), "minimum": 1}, "epoch": epoch}
+    nullable_gap: Json = {
+        "oneOf": [
+            {"type": "null"},
+            _object(
+                {
+                    "from": offset(),
+                    "to": offset(),
+                    "reason": {"enum": ["overwritten", "expired", "epoch_changed", "beyond_end"]},
+                }
+            ),
+        ]
+    }
+    info: Json = {
+        "channel": channel,
+        "epoch": epoch,
+        "first_offset": offset(),
+        "last_offset": offset(),
+        "count": offset(),
+        "last_published": {"type": ["string", "null"], "format": "date-time"},
+    }
+    meta = _object({"user_id": {"type": ["string", "null"]}, "ts": time, "source_ip": {"type": ["string", "null"]}})
+    refused = {"channel": {"type": ["string", "null"]}, "code": text, "error": text, "status": {"type": "integer"}}
+    return {
+        "Event": _object(event, closed=True),
+        "Batch": _object(
+            {
+                "events": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 1000,
+                    "items": _object({"channel": channel, **event}, closed=True),
+                }
+            },
+            closed=True,
+        ),
+        "Broadcast": _object(
+            {
+                "channels": {"type": "array", "minItems": 1, "maxItems": 100, "uniqueItems": True, "items": channel},
+                **event,
+            },
+            closed=True,
+        ),
+        "Ack": _object(ack),
+        "Results": _object(
+            {
+                "results": {
+                    "type": "array",
+                    "items": {"anyOf": [_object({"channel": channel, **ack}), _object(refused, optional=("channel",))]},
+                }
+            }
+        ),
+        "Envelope": _object(
+            {
+                "id": event_id,
+                "app_id": text,
+                "channel": channel,
+                "type": text,
+                "data": {},
+                "meta": meta,
+                "offset": {**offset(), "minimum": 1},
+            }
+        ),
+        "History": _object(
+            {
+                "app_id": text,
+                "channel": channel,
+                "count": {"type": "integer", "minimum": 0},
+                "events": {"type": "array", "items": ref("Envelope")},
+                "epoch": epoch,
+                "offset": offset(),
+                "recovered": {"type": "boolean"},
+                "gap": nullable_gap,
+            }
+        ),
+        "Forgotten": _object({"app_id": text, "channel": channel, "epoch": epoch}),
+        "Channel": _object(info),
+        "ChannelOfApp": _object({"app_id": text, **info}),
+        "Channels": _object(
+            {
+                "app_id": text,
+                "channels": {"type": "array", "items": ref("Channel")},
+                "next": {"type": ["string", "null"], "description": "The cursor of the next page; null on the last."},
+            }
+        ),
+        "Problem": _object(
+            {
+                "type": {"type": "string", "format": "uri"},
+                "title": text,
+                "status": {"type": "integer"},
+                "detail": {"type": "string", "description": "How to mend it."},
+                "code": {"type": "string", "description": "Stable name of the error."},
+                "error": {"type": "string", "description": "What is wrong, in one sentence."},
+                "position": {"type": "integer", "minimum": 0, "description": "Byte of the body to look at."},
+                "request_id": text,
+            },
+            optional=("position", "request_id"),
+        ),
+        "Alive": _object({"status": {"const": "alive"}}),
+        "Ready": _object({"status": {"const": "ready"}}),
+        "NotReady": _object({"status": {"const": "not_ready"}, "reasons": {"type": "array", "items": text}}),
+        "Health": _object(
+            {
+                "status": {"enum": ["ok", "degraded"]},
+                "reasons": {"type": "array", "items": text},
+                "version": text,
+                "env": text,
+                "uptime_seconds": {"type": "number", "minimum": 0},
+                "worker": {"type": "integer", "description": "Process id of the worker that answers."},
+                "engine": _object(
+                    {
+                        "name": text,
+                        "segment": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
+                        "notices": {"type": "array", "items": text},
+                    }
+                ),
+            }
+        ),
+        "CircuitBreaker": _object(
+            {"enabled": {"type": "boolean"}, "processor": text, "state": {"enum": ["closed", "open", "half_open"]}}
+        ),
+        "OpenApi": {"type": "object"},
+    }
+
+
+def offset() -> Json:
+    """Return the schema of an offset."""
+    return {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_OFFSET}
+
+
+def ref(schema: str) -> Json:
+    """Return the reference to one of `schemas`."""
+    return {"$ref": f"#/components/schemas/{schema}"}

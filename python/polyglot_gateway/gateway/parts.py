@@ -1,0 +1,42 @@
+"""What `create_app` is made from, besides the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+
+class Access(Protocol):
+    """Who may do what, and how much at a time."""
+
+    def authorize(self, app: str, channel: str, key: str, scope: str) -> None:
+        """Return when `key` may do `scope` in the channel; `channel` is "" for what concerns the whole app.
+
+        Raises: InvalidApp, InvalidChannel, Unauthorized, Forbidden.
+        """
+
+    def max_event_bytes(self, app: str, channel: str) -> int:
+        """Largest publish body that the channel takes."""
+
+
+class Streams(Protocol):
+    """Opens event streams."""
+
+    def open(self, app: str, channel: str, epoch: str, since: int | None) -> Iterable[bytes]:
+        """Server-sent events of the channel after the position, without end; closing the iterable frees what it holds.
+
+        `epoch` "" is the present one; `since` None is where the channel stands now.
+        """
+
+
+CountRefused = Callable[[str], None]
+"""Told the code of each error that was answered."""
+
+Reasons = Callable[[], list[str]]
+"""Why the gateway cannot serve, one sentence each; empty when it can."""
+
+Report = Callable[[], dict[str, Any]]
+"""The full status as JSON values."""
+
+Exposition = Callable[[str], tuple[bytes, str]]
+"""The metrics in the format that the Accept header asks for, and their content type."""

@@ -1,0 +1,43 @@
+"""GET /apps/{app}/channels/{channel}/events."""
+
+from __future__ import annotations
+
+import falcon
+
+from polyglot_gateway.gateway import parameters
+from polyglot_gateway.gateway.credentials import authorize_channel
+from polyglot_gateway.gateway.parts import Access, Streams
+
+
+class Events:
+    """The events of a channel as they come, as server-sent events."""
+
+    def __init__(self, streams: Streams, access: Access) -> None:
+        self._streams = streams
+        self._access = access
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
+        """Answer with a stream that begins after the position that the reader names, or now."""
+        epoch, since = self._start(req, resp, app, channel)
+        resp.stream = self._streams.open(app, channel, epoch, since)
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
+        """Answer with the headers of the stream, without opening it."""
+        self._start(req, resp, app, channel)
+
+    def _start(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> tuple[str, int | None]:
+        # A browser's EventSource cannot send headers, so here alone the key may stand in the URL.
+        authorize_channel(self._access, req.env, app, channel, "subscribe", parameters.text(req, "key"))
+        start = _position(req)
+        resp.content_type = "text/event-stream"
+        resp.set_header("Cache-Control", "no-store")
+        resp.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
+        return start
+
+
+def _position(req: falcon.Request) -> tuple[str, int | None]:
+    """Where to begin. The header goes first: on reconnecting a browser sends it with the URL that it began with."""
+    if last := req.env.get("HTTP_LAST_EVENT_ID"):
+        return parameters.position("Last-Event-ID", last, epoch_needed=True)
+    since = parameters.text(req, "since")
+    return ("", None) if since is None else parameters.position("since", since, epoch_needed=False)

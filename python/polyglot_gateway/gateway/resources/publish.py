@@ -1,0 +1,37 @@
+"""POST /apps/{app}/channels/{channel}/publish."""
+
+from __future__ import annotations
+
+import falcon
+
+from polyglot_gateway.engine.base import Engine
+from polyglot_gateway.gateway.body import read_body
+from polyglot_gateway.gateway.content_type import require_json
+from polyglot_gateway.gateway.credentials import authorize_channel
+from polyglot_gateway.gateway.parts import Access
+from polyglot_gateway.gateway.source_address import SourceAddress
+
+
+class Publish:
+    """Takes one event."""
+
+    def __init__(self, engine: Engine, access: Access, source: SourceAddress) -> None:
+        self._engine = engine
+        self._access = access
+        self._source = source
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
+        """Append the event; the reply is its acknowledgement."""
+        env = req.env
+        authorize_channel(self._access, env, app, channel, "publish")
+        require_json(env)
+        ack = self._engine.publish(
+            app,
+            channel,
+            read_body(env, self._access.max_event_bytes(app, channel)),
+            env.get("HTTP_IDEMPOTENCY_KEY", ""),
+            self._source.of(env),
+        )
+        resp.data = ack.body
+        if ack.replayed:
+            resp.set_header("Idempotency-Replayed", "true")

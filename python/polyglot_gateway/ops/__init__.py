@@ -1,0 +1,1 @@
+"""What those who run the gateway look at: health, metrics, logs."""

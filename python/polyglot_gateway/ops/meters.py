@@ -1,0 +1,21 @@
+"""What health and metrics read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Meters(Protocol):
+    """Figures of all workers that share an engine."""
+
+    def counters(self) -> dict[str, int]:
+        """Totals by name; refusals as `refused.<code>`."""
+
+    def latencies(self) -> dict[str, tuple[list[float], list[int], float]]:
+        """Per operation: upper bounds in seconds, counts per bucket (one more than bounds), sum in seconds."""
+
+    def segment(self) -> dict[str, int]:
+        """How full the engine is, by name."""
+
+    def notices(self) -> list[str]:
+        """What opening the engine had to repair or set aside, one sentence each."""

@@ -1,0 +1,118 @@
+"""Server-sent events of one channel (WHATWG HTML, section "Server-sent events").
+
+A stream is a position and nothing more: it reads pages from the engine and writes them out, so a slow reader costs no
+memory, and what it misses meanwhile it reads later or is told of in a gap. The `id` of every block is the position
+after it, `<epoch>:<offset>`; a client that sends the last one back misses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import Self
+
+import structlog
+
+from polyglot_gateway.engine.base import Engine, Gap, Page
+from polyglot_gateway.errors import GatewayError
+from polyglot_gateway.realtime.hub import Hub, Subscription
+
+HEARTBEAT_SECONDS = 15.0
+RETRY_MILLISECONDS = 2000
+_PAGE = 100
+
+_log = structlog.get_logger("polyglot_gateway.realtime")
+
+
+class EventStreams:
+    """Opens the streams of one process."""
+
+    def __init__(self, engine: Engine, hub: Hub, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        """Read from `engine` when `hub` says so; write a comment after `heartbeat` seconds without an event."""
+        self._engine = engine
+        self._hub = hub
+        self._heartbeat = heartbeat
+
+    def open(self, app: str, channel: str, epoch: str = "", since: int | None = None) -> EventStream:
+        """Return the events after the position, without end until the hub is drained.
+
+        Args:
+            app: App id.
+            channel: Channel name.
+            epoch: What `since` belongs to, "" for the present one.
+            since: Offset of the last event that the reader has; None for where the channel stands now.
+
+        Raises:
+            InvalidApp, InvalidChannel, InvalidParameter, EngineUnavailable: As Engine.read.
+        """
+        subscription = self._hub.subscribe(app, channel)  # before the first read: nothing may come in between
+        try:
+            page = self._engine.read(app, channel, since, epoch, _PAGE)
+        except BaseException:
+            self._hub.unsubscribe(subscription)
+            raise
+        start = position(epoch or page.epoch, page.offset if since is None else since)
+        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page)
+
+
+class EventStream:
+    """The body of one reply: an iterator of bytes that the server closes when the reader is gone."""
+
+    def __init__(
+        self, engine: Engine, hub: Hub, heartbeat: float, subscription: Subscription, start: bytes, page: Page
+    ) -> None:
+        self._engine = engine
+        self._hub = hub
+        self._heartbeat = heartbeat
+        self._subscription = subscription
+        self._blocks = self._run(start, page)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Free the subscription; a stream that was never read has one too."""
+        self._hub.unsubscribe(self._subscription)
+        self._blocks.close()
+
+    def _run(self, start: bytes, page: Page) -> Generator[bytes]:
+        # An id without data: the reader has a position to come back to before the first event.
+        yield b"retry: %d\nid: %s\n\n" % (RETRY_MILLISECONDS, start)
+        app, channel = self._subscription.key
+        news = self._subscription.news
+        while not self._hub.draining:
+            if page.gap is not None or page.events:
+                yield page_blocks(page)
+            elif not news.wait(self._heartbeat):
+                yield b":\n\n"
+            news.clear()
+            try:
+                page = self._engine.read(app, channel, page.offset, page.epoch, _PAGE)
+            except GatewayError as error:
+                _log.warning("a stream ended", app=app, channel=channel, code=error.code, reason=error.message)
+                return
+
+
+def position(epoch: str, offset: int) -> bytes:
+    """Write a position as it stands in `id` and `Last-Event-ID`."""
+    return b"%s:%d" % (epoch.encode(), offset)
+
+
+def page_blocks(page: Page) -> bytes:
+    """Write what a page holds: its gap, then its events."""
+    blocks = [_gap_block(page, page.gap)] if page.gap is not None else []
+    epoch = page.epoch.encode()
+    for offset, envelope in page.events:
+        # The data may hold line ends, between its JSON tokens; each line needs its own field.
+        data = b"\ndata: ".join(envelope.splitlines())
+        blocks.append(b"id: %s:%d\ndata: %s\n\n" % (epoch, offset, data))
+    return b"".join(blocks)
+
+
+def _gap_block(page: Page, gap: Gap) -> bytes:
+    after = page.events[0][0] - 1 if page.events else page.offset
+    data = json.dumps({"from": gap.from_offset, "to": gap.to_offset, "reason": gap.reason}, separators=(",", ":"))
+    return b"event: gap\nid: %s\ndata: %s\n\n" % (position(page.epoch, after), data.encode())

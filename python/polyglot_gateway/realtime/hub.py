@@ -1,0 +1,139 @@
+"""Who waits for which channel, and the one thread that wakes them."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from polyglot_gateway.engine.base import Feed
+from polyglot_gateway.errors import EngineUnavailable
+
+_POLL_MILLISECONDS = 1000
+
+_log = structlog.get_logger("polyglot_gateway.realtime")
+
+
+class Subscription:
+    """One waiter for one channel. It holds no events: after a wake-up its owner reads from where it stands."""
+
+    __slots__ = ("key", "news")
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        self.key = key
+        self.news = threading.Event()
+
+
+class Hub:
+    """Wakes subscriptions when their channel was appended to, by any process that shares the engine.
+
+    The follower starts with the first subscription, so after a fork, and as a thread or, under gevent, a greenlet.
+    Thread safe.
+    """
+
+    def __init__(self, follow: Callable[[], Feed]) -> None:
+        """Use `Engine.follow` to make the feed when it is needed."""
+        self._follow = follow
+        self._lock = threading.Lock()
+        self._subscriptions: dict[tuple[str, str], set[Subscription]] = {}
+        self._feed: Feed | None = None
+        self._follower: threading.Thread | None = None
+        self._stop = -1
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether every stream has to end now."""
+        return self._draining
+
+    def subscribe(self, app: str, channel: str) -> Subscription:
+        """Return a subscription that hears of everything appended from now on.
+
+        Raises:
+            EngineUnavailable: The hub is drained, or the engine cannot be followed.
+        """
+        subscription = Subscription((app, channel))
+        with self._lock:
+            if self._draining:
+                raise EngineUnavailable("This worker is shutting down; connect again.")
+            self._start()
+            self._subscriptions.setdefault(subscription.key, set()).add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Forget the subscription; does nothing when that was done before."""
+        with self._lock:
+            waiting = self._subscriptions.get(subscription.key)
+            if waiting is not None:
+                waiting.discard(subscription)
+                if not waiting:
+                    del self._subscriptions[subscription.key]
+
+    def count(self) -> int:
+        """Subscriptions that there are now."""
+        with self._lock:
+            return sum(map(len, self._subscriptions.values()))
+
+    def drain(self) -> None:
+        """End all streams, stop the follower and take no new subscriptions. Idempotent."""
+        with self._lock:
+            self._draining = True
+            if self._stop >= 0:
+                os.eventfd_write(self._stop, 1)
+        self._wake_all()
+
+    def close(self) -> None:
+        """Drain, and wait until the follower has let go of the feed. Idempotent."""
+        self.drain()
+        if self._follower is not None:
+            self._follower.join()
+        with self._lock:
+            self._feed = None
+            if self._stop >= 0:
+                os.close(self._stop)
+                self._stop = -1
+
+    def _start(self) -> None:
+        if self._feed is None:
+            self._feed = self._follow()
+            self._stop = os.eventfd(0)
+        if self._follower is None or not self._follower.is_alive():
+            self._follower = threading.Thread(target=self._run, args=(self._feed,), name="feed", daemon=True)
+            self._follower.start()
+
+    def _run(self, feed: Feed) -> None:
+        ready = select.poll()  # not select.select: a busy worker's descriptors go beyond its limit of 1024
+        ready.register(feed.fileno(), select.POLLIN)
+        ready.register(self._stop, select.POLLIN)
+        try:
+            while not self._draining:
+                ready.poll(_POLL_MILLISECONDS)
+                self._deliver(feed)
+        except Exception as error:
+            # Streams also read when they have waited for a heartbeat, so they go on, only later than they should;
+            # the next subscription starts the follower again.
+            _log.error("the follower stopped", exc_info=error)
+            self._wake_all()
+
+    def _deliver(self, feed: Feed) -> None:
+        while True:
+            channels, overrun = feed.poll()
+            if overrun:
+                self._wake_all()
+            elif not channels:
+                return
+            with self._lock:
+                for key in channels:
+                    for subscription in self._subscriptions.get(key, ()):
+                        subscription.news.set()
+            time.sleep(0)  # under gevent nothing else here would let the streams run
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for subscriptions in self._subscriptions.values():
+                for subscription in subscriptions:
+                    subscription.news.set()
