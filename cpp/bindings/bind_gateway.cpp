@@ -1,0 +1,250 @@
+#include "bind_gateway.hpp"
+
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/gateway.hpp"
+
+namespace polyglot::bindings {
+namespace {
+
+using core::Counter;
+
+// Runs `work`, without the GIL when it may wait for the disk.
+template <typename Work>
+auto run(core::Gateway& gateway, Work work) {
+  if (gateway.durability() != core::Durability::sync) return work();
+  const py::gil_scoped_release release;
+  return work();
+}
+
+core::HistoryRequest request_of(std::int64_t limit, std::optional<std::uint64_t> since,
+                                std::optional<std::uint64_t> until, bool reverse, std::string_view epoch) {
+  const bool fits = limit >= 0 && limit <= core::kMaxHistoryLimit;
+  return {.limit = fits ? static_cast<std::uint32_t>(limit) : 0,
+          .since = since,
+          .until = until,
+          .reverse = reverse,
+          .epoch = epoch};
+}
+
+py::object ack_of(const core::Ack& ack) {
+  static const TupleType type("Ack");
+  thread_local std::string body;
+  body.clear();
+  core::append_ack_json(body, ack);
+  char id[core::kEventIdLength];
+  char time[core::kTimestampLength];
+  char epoch[16];
+  core::write_event_id(ack.id, id);
+  core::write_timestamp(ack.time, time);
+  core::write_epoch(ack.epoch, epoch);
+  return type(py::str(id, sizeof(id)), py::str(time, sizeof(time)), ack.offset, py::str(epoch, sizeof(epoch)),
+              ack.replayed, to_bytes(body));
+}
+
+py::object state_of(std::string_view app, const core::ChannelState& state) {
+  static const TupleType type("ChannelInfo");
+  const py::object newest = state.newest == 0 ? py::object(py::none()) : py::str(core::timestamp_text(state.newest));
+  return type(app, state.channel, core::epoch_text(state.epoch), state.first, state.last, newest);
+}
+
+py::object page_of(const core::HistoryPage& page) {
+  static const TupleType page_type("Page");
+  static const TupleType gap_type("Gap");
+  py::list events(page.items.size());
+  for (std::size_t i = 0; i < page.items.size(); ++i) {
+    const core::HistoryItem& item = page.items[i];
+    events[i] = py::make_tuple(item.offset, py::bytes(page.bytes.data() + item.begin, item.size));
+  }
+  const py::object gap = page.gap == core::GapReason::none
+                             ? py::object(py::none())
+                             : gap_type(page.gap_from, page.gap_to, core::gap_reason_text(page.gap));
+  return page_type(core::epoch_text(page.epoch), page.items.empty() ? page.last : page.items.back().offset, events,
+                   gap);
+}
+
+py::dict counters_of(const core::Counters& counters) {
+  py::dict totals;
+  for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
+    const auto counter = static_cast<Counter>(i);
+    totals[py::str(std::string(core::counter_name(counter)))] = counters.total(counter);
+  }
+  for (int i = 1; i < core::kCodeCount; ++i) {
+    const auto code = static_cast<core::Code>(i);
+    totals[py::str("refused." + std::string(core::code_info(code).name))] = counters.total_refused(code);
+  }
+  return totals;
+}
+
+py::tuple histogram_of(const core::Counters::Histogram& histogram) {
+  std::vector<double> bounds;
+  for (std::size_t i = 0; i + 1 < core::kBuckets; ++i) {
+    bounds.push_back(static_cast<double>(core::Counters::bucket_end(i)) * 1e-9);
+  }
+  const std::vector<std::uint64_t> counts(histogram.counts.begin(), histogram.counts.end());
+  return py::make_tuple(bounds, counts, static_cast<double>(histogram.sum_ns) * 1e-9);
+}
+
+py::dict fill_of(const core::Gateway& gateway) {
+  const core::SegmentMap& map = gateway.segment().map();
+  py::dict fill;
+  fill["channels"] = gateway.stored().channels();
+  fill["max_channels"] = map.geometry().max_channels;
+  fill["log_bytes"] = map.geometry().log_bytes;
+  fill["log_used"] = gateway.stored().log_used();
+  fill["idempotency_keys"] = map.geometry().idempotency_slots;
+  fill["workers"] = gateway.segment().workers();
+  fill["file_bytes"] = core::SegmentParts(map.geometry()).end;
+  return fill;
+}
+
+OpenGateway open(const std::string& data_dir, std::uint32_t history_size, std::uint64_t history_bytes,
+                 std::uint32_t max_channels, std::uint32_t idempotency_keys, const std::string& durability) {
+  core::GatewayOptions options;
+  options.segment = {data_dir, history_size, history_bytes, max_channels, idempotency_keys};
+  if (!core::parse_durability(durability, options.durability)) {
+    raise({core::Code::invalid_parameter,
+           "durability is \"" + durability + "\"; allowed are process, interval and sync."});
+  }
+  return OpenGateway(value_or_raise(core::Gateway::open(options)));
+}
+
+void bind_publishing(py::class_<OpenGateway>& type) {
+  using namespace py::literals;
+  type.def(
+          "publish",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
+             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+            core::Gateway& gateway = open.get();
+            const core::Sender sender{key, source_ip, user_id};
+            auto ack = run(gateway, [&] { return gateway.publish(app, channel, view_of(body), sender); });
+            return ack_of(value_or_raise(std::move(ack)));
+          },
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+      .def(
+          "publish_batch",
+          [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
+             std::string_view source_ip, std::string_view user_id) {
+            core::Gateway& gateway = open.get();
+            const core::Sender sender{key, source_ip, user_id};
+            auto reply = run(gateway, [&] { return gateway.publish_batch(app, view_of(body), ndjson, sender); });
+            return to_bytes(value_or_raise(std::move(reply)));
+          },
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+      .def(
+          "broadcast",
+          [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
+             std::string_view source_ip, std::string_view user_id) {
+            core::Gateway& gateway = open.get();
+            const core::Sender sender{key, source_ip, user_id};
+            auto reply = run(gateway, [&] { return gateway.broadcast(app, view_of(body), sender); });
+            return to_bytes(value_or_raise(std::move(reply)));
+          },
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
+}
+
+void bind_reading(py::class_<OpenGateway>& type) {
+  using namespace py::literals;
+  type.def(
+          "history",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::int64_t limit,
+             std::optional<std::uint64_t> since, std::optional<std::uint64_t> until, bool reverse,
+             std::string_view epoch) {
+            const auto request = request_of(limit, since, until, reverse, epoch);
+            return to_bytes(value_or_raise(open.get().history(app, channel, request)));
+          },
+          "app"_a, "channel"_a, "limit"_a = 100, "since"_a = py::none(), "until"_a = py::none(), "reverse"_a = false,
+          "epoch"_a = "")
+      .def(
+          "read",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel,
+             std::optional<std::uint64_t> since, std::string_view epoch, std::int64_t limit) {
+            thread_local core::HistoryPage page;
+            check(open.get().read(app, channel, request_of(limit, since, std::nullopt, false, epoch), page));
+            return page_of(page);
+          },
+          "app"_a, "channel"_a, "since"_a = py::none(), "epoch"_a = "", "limit"_a = 100)
+      .def(
+          "forget",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+            core::Gateway& gateway = open.get();
+            return core::epoch_text(value_or_raise(run(gateway, [&] { return gateway.forget(app, channel); })));
+          },
+          "app"_a, "channel"_a)
+      .def(
+          "channel",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+            return state_of(app, value_or_raise(open.get().channel(app, channel)));
+          },
+          "app"_a, "channel"_a)
+      .def(
+          "channels",
+          [](const OpenGateway& open, std::string_view app, std::string_view after, std::size_t limit) {
+            py::list found;
+            for (const auto& state : value_or_raise(open.get().channels(app, after, limit)))
+              found.append(state_of(app, state));
+            return found;
+          },
+          "app"_a, "after"_a = "", "limit"_a = 100)
+      .def("follow", [](OpenGateway& open) {
+        if (open.feed_open()) raise({core::Code::storage_busy, "This gateway has a feed already; one at a time."});
+        auto gateway = open.share();
+        const std::shared_ptr<core::Feed> feed = value_or_raise(gateway->follow());
+        open.remember(feed);
+        return OpenFeed(std::move(gateway), feed);
+      });
+}
+
+}  // namespace
+
+void bind_gateway(py::module_& module) {
+  using namespace py::literals;
+  const core::GatewayOptions defaults;
+  py::class_<OpenGateway> type(module, "Gateway");
+  type.def(py::init(&open), "data_dir"_a, py::kw_only(), "history_size"_a = defaults.segment.history_size,
+           "history_bytes"_a = defaults.segment.history_bytes, "max_channels"_a = defaults.segment.max_channels,
+           "idempotency_keys"_a = defaults.segment.idempotency_keys, "durability"_a = "process")
+      .def(
+          "configure",
+          [](const OpenGateway& open, const core::Access& access, const core::Rules& rules) {
+            open.get().configure(access, rules);
+          },
+          "access"_a, "rules"_a)
+      .def(
+          "authorize",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view key,
+             std::string_view scope) {
+            check(open.get().authorize(app, channel, key, static_cast<core::Scope>(core::parse_scope(scope))));
+          },
+          "app"_a, "channel"_a, "key"_a, "scope"_a)
+      .def(
+          "max_event_bytes",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+            return open.get().rule(app, channel).max_event_bytes;
+          },
+          "app"_a, "channel"_a)
+      .def(
+          "count_refused",
+          [](const OpenGateway& open, const std::string& code) { open.get().counters().add_refused(code_named(code)); },
+          "code"_a)
+      .def("counters", [](const OpenGateway& open) { return counters_of(open.get().counters()); })
+      .def("latencies",
+           [](const OpenGateway& open) {
+             core::Counters& counters = open.get().counters();
+             py::dict latencies;
+             latencies["publish"] = histogram_of(counters.total(core::Timer::publish));
+             latencies["history"] = histogram_of(counters.total(core::Timer::history));
+             return latencies;
+           })
+      .def("segment", [](const OpenGateway& open) { return fill_of(open.get()); })
+      .def("notices", [](const OpenGateway& open) { return open.get().segment().notices(); })
+      .def("close", &OpenGateway::close);
+  bind_publishing(type);
+  bind_reading(type);
+}
+
+}  // namespace polyglot::bindings

@@ -1,0 +1,48 @@
+// Handles that Python holds on a core Gateway. Both may outlive close(): they then raise EngineUnavailable.
+//
+// Thread safety: by the GIL, which calls give up only while they wait for the disk. close() during such a call is safe:
+// the gateway ends when the last user lets go of it.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "bindings.hpp"
+#include "core/gateway.hpp"
+
+namespace polyglot::bindings {
+
+class OpenGateway {
+ public:
+  explicit OpenGateway(std::unique_ptr<core::Gateway> gateway) : gateway_(std::move(gateway)) {}
+  core::Gateway& get() const {
+    if (!gateway_) raise({core::Code::engine_unavailable, "The history is closed."});
+    return *gateway_;
+  }
+  std::shared_ptr<core::Gateway> share() const {
+    static_cast<void>(get());
+    return gateway_;
+  }
+  void close() { gateway_.reset(); }
+
+  // A worker has one pipe, so one feed at a time.
+  bool feed_open() const { return !feed_.expired(); }
+  void remember(const std::shared_ptr<core::Feed>& feed) { feed_ = feed; }
+
+ private:
+  std::shared_ptr<core::Gateway> gateway_;
+  std::weak_ptr<core::Feed> feed_;
+};
+
+class OpenFeed {
+ public:
+  OpenFeed(std::shared_ptr<core::Gateway> gateway, std::shared_ptr<core::Feed> feed)
+      : gateway_(std::move(gateway)), feed_(std::move(feed)) {}
+  core::Feed& get() const { return *feed_; }
+
+ private:
+  std::shared_ptr<core::Gateway> gateway_;  // the feed's segment lives in it
+  std::shared_ptr<core::Feed> feed_;
+};
+
+}  // namespace polyglot::bindings

@@ -1,0 +1,73 @@
+// What the binding files share: one function per concept, and the one way from a core Status to a Python exception.
+//
+// Everything here needs the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "core/status.hpp"
+
+namespace polyglot::bindings {
+
+namespace py = pybind11;
+
+void bind_access(py::module_& module);
+void bind_feed(py::module_& module);
+void bind_gateway(py::module_& module);
+void bind_rules(py::module_& module);
+void bind_status(py::module_& module);
+
+// The code of this name. KeyError when there is none.
+core::Code code_named(const std::string& name);
+
+// Raises the class of polyglot_gateway.errors whose `code` is the status's. REQUIRES: !status.ok().
+[[noreturn]] void raise(const core::Status& status);
+inline void check(const core::Status& status) {
+  if (!status.ok()) raise(status);
+}
+template <typename T>
+T value_or_raise(core::Result<T>&& result) {
+  if (!result.ok()) raise(result.status());
+  return std::move(result).value();
+}
+
+inline std::string_view view_of(const py::bytes& bytes) {
+  return {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
+}
+inline py::bytes to_bytes(std::string_view text) {
+  return py::bytes(text.data(), text.size());
+}
+
+// A NamedTuple of polyglot_gateway.engine.base, made without calling its Python constructor.
+class TupleType {
+ public:
+  explicit TupleType(const char* name)
+      : type_(py::object(py::module_::import("polyglot_gateway.engine.base").attr(name)).release()) {}
+  template <typename... Values>
+  py::object operator()(Values&&... values) const {
+    auto* type = reinterpret_cast<PyTypeObject*>(type_.ptr());
+    py::object made = py::reinterpret_steal<py::object>(type->tp_alloc(type, sizeof...(values)));
+    if (!made) throw py::error_already_set();
+    Py_ssize_t at = 0;
+    (PyTuple_SET_ITEM(made.ptr(), at++, as_object(std::forward<Values>(values)).release().ptr()), ...);
+    return made;
+  }
+
+ private:
+  static py::object as_object(py::object object) { return object; }
+  template <typename Value>
+  static py::object as_object(Value&& value)
+    requires(!std::is_base_of_v<py::object, std::remove_cvref_t<Value>>)
+  {
+    return py::cast(std::forward<Value>(value));
+  }
+
+  py::handle type_;  // kept for the life of the process
+};
+
+}  // namespace polyglot::bindings

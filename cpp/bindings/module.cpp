@@ -1,0 +1,12 @@
+// polyglot_gateway._core: a table of contents. Python's view of it is python/polyglot_gateway/_core.pyi.
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The event core of Polyglot Gateway.";
+  module.attr("__version__") = POLYGLOT_VERSION;
+  polyglot::bindings::bind_status(module);
+  polyglot::bindings::bind_access(module);
+  polyglot::bindings::bind_rules(module);
+  polyglot::bindings::bind_feed(module);
+  polyglot::bindings::bind_gateway(module);
+}

@@ -1,0 +1,69 @@
+// Counters and latency histograms that live in the segment: each worker adds to its own slot, a reader sums all slots,
+// so the totals are those of all workers, living and dead, of the data folder.
+//
+// Histogram buckets: each power of two of nanoseconds from 2^8 (256 ns) on is cut into 4 equal parts; bucket 0 is all
+// below 256 ns, the last one everything from 2^39 ns (9 minutes) on. So a bucket is at most 25 % wide.
+//
+// Thread safety: all of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "core/segment_layout.hpp"
+
+namespace polyglot::core {
+
+enum class Counter : std::uint8_t {
+  publishes,          // acknowledged events, replays not included
+  publish_bytes,      // of their envelopes
+  replays,            // acknowledgements given again for an idempotency key
+  history_reads,      // history replies
+  follower_reads,     // pages read by followers
+  gaps,               // gaps told to readers
+  feed_overruns,      // feeds that fell further behind than the log reaches
+  wakes,              // sleeping workers woken
+  repairs,            // torn states repaired after a writer died
+  evictions,          // channels evicted to make room
+  forgets,            // pasts forgotten on request
+  refused_first = 32  // refusals by code: refused_first + code
+};
+static_assert(static_cast<std::size_t>(Counter::refused_first) + kCodeCount <= kCounters);
+inline constexpr std::size_t kNamedCounters = static_cast<std::size_t>(Counter::forgets) + 1;
+std::string_view counter_name(Counter counter);
+
+enum class Timer : std::uint8_t { publish, history };
+
+class Counters {
+ public:
+  Counters(const SegmentMap& map, std::uint32_t worker) : map_(map), slot_(&map.worker(worker)) {}
+
+  void add(Counter counter, std::uint64_t n = 1) {
+    slot_->counters[static_cast<std::size_t>(counter)].fetch_add(n, std::memory_order_relaxed);
+  }
+  void add_refused(Code code) {
+    add(static_cast<Counter>(static_cast<int>(Counter::refused_first) + static_cast<int>(code)));
+  }
+  void add_time(Timer timer, std::int64_t ns);
+
+  std::uint64_t total(Counter counter) const;
+  std::uint64_t total_refused(Code code) const;
+
+  struct Histogram {
+    std::array<std::uint64_t, kBuckets> counts{};
+    std::uint64_t sum_ns = 0;
+  };
+  Histogram total(Timer timer) const;
+
+  static std::size_t bucket_of(std::int64_t ns);
+  // Smallest value that is too large for the bucket, in nanoseconds; the last bucket has no such value and gives
+  // INT64_MAX.
+  static std::int64_t bucket_end(std::size_t bucket);
+
+ private:
+  SegmentMap map_;
+  WorkerSlot* slot_;
+};
+
+}  // namespace polyglot::core

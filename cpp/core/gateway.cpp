@@ -1,0 +1,375 @@
+#include "core/gateway.hpp"
+
+#include <chrono>
+#include <ctime>
+#include <span>
+
+#include "core/channel.hpp"
+#include "core/json.hpp"
+
+namespace polyglot::core {
+namespace {
+
+constexpr std::uint64_t kPublishWrapping = 17;  // {"type":,"data":}
+
+void append_number(std::string& out, std::uint64_t number) {
+  char digits[kMaxOffsetLength];
+  // An offset is written as its digits and a closing brace.
+  out.append(digits, write_offset(number, digits) - 1);
+}
+
+void append_epoch(std::string& out, std::uint64_t epoch) {
+  char digits[16];
+  write_epoch(epoch, digits);
+  out.append(digits, sizeof(digits));
+}
+
+// The members of an acknowledgement, without braces.
+void append_ack_members(std::string& out, const Ack& ack) {
+  char id[kEventIdLength];
+  char time[kTimestampLength];
+  write_event_id(ack.id, id);
+  write_timestamp(ack.time, time);
+  out.append("\"id\":\"").append(id, sizeof(id)).append("\",\"timestamp\":\"").append(time, sizeof(time));
+  out.append("\",\"offset\":");
+  append_number(out, ack.offset);
+  out.append(",\"epoch\":\"");
+  append_epoch(out, ack.epoch);
+  out.append("\"");
+}
+
+Status check_limit(const HistoryRequest& request) {
+  if (request.limit < 1 || request.limit > kMaxHistoryLimit) {
+    return {Code::invalid_parameter, "limit is " + std::to_string(request.limit) + "; allowed is 1 to " +
+                                         std::to_string(kMaxHistoryLimit) + "."};
+  }
+  std::uint64_t epoch = 0;
+  if (!request.epoch.empty() && !parse_epoch(request.epoch, epoch)) {
+    return {Code::invalid_parameter, "epoch is \"" + std::string(request.epoch) + "\"; allowed is 16 hex digits."};
+  }
+  return {};
+}
+
+Status check_sender(const Sender& sender) {
+  if (sender.idempotency_key.size() <= kMaxIdempotencyKey) return {};
+  return {Code::invalid_parameter, "The Idempotency-Key has " + std::to_string(sender.idempotency_key.size()) +
+                                       " bytes; allowed are up to " + std::to_string(kMaxIdempotencyKey) + "."};
+}
+
+}  // namespace
+
+bool parse_durability(std::string_view text, Durability& durability) {
+  if (text == "process")
+    durability = Durability::process;
+  else if (text == "interval")
+    durability = Durability::interval;
+  else if (text == "sync")
+    durability = Durability::sync;
+  else
+    return false;
+  return true;
+}
+
+std::int64_t system_time_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void append_ack_json(std::string& out, const Ack& ack) {
+  out.push_back('{');
+  append_ack_members(out, ack);
+  out.push_back('}');
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::open(const GatewayOptions& options) {
+  auto segment = Segment::open(options.segment);
+  if (!segment.ok()) return segment.status();
+  return std::unique_ptr<Gateway>(new Gateway(std::move(segment).value(), options));
+}
+
+Gateway::Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options)
+    : segment_(std::move(segment)),
+      durability_(options.durability),
+      clock_(options.clock),
+      history_(*segment_),
+      counters_(segment_->map(), segment_->worker()) {
+  configure(Access(), Rules());
+  if (durability_ == Durability::interval) flusher_ = std::thread([this] { flush_each_second(); });
+}
+
+Gateway::~Gateway() {
+  if (!flusher_.joinable()) return;
+  {
+    const std::lock_guard guard(flusher_mutex_);
+    stopping_ = true;
+  }
+  flusher_wakes_.notify_all();
+  flusher_.join();
+}
+
+void Gateway::flush_each_second() {
+  std::unique_lock guard(flusher_mutex_);
+  while (!flusher_wakes_.wait_for(guard, std::chrono::seconds(1), [this] { return stopping_; })) {
+    guard.unlock();
+    // A disk that refuses now may take it in a second; nothing was promised for this one.
+    static_cast<void>(segment_->sync(history_.head()));
+    guard.lock();
+  }
+}
+
+void Gateway::configure(Access access, Rules rules) {
+  const std::lock_guard guard(configs_mutex_);
+  configs_.push_back(std::make_unique<const Config>(Config{std::move(access), std::move(rules)}));
+  config_.store(configs_.back().get(), std::memory_order_release);
+}
+
+Status Gateway::check(std::string_view app, std::string_view channel) const {
+  if (segment_->forked()) {
+    return {Code::engine_unavailable, "The history was opened before this process was forked; open it in each worker."};
+  }
+  if (Status status = check_app(app); !status.ok()) return status;
+  return channel.empty() ? Status() : check_channel(channel);
+}
+
+Status Gateway::check_size(std::string_view app, std::string_view channel, std::size_t bytes) const {
+  const std::uint64_t allowed = rule(app, channel).max_event_bytes;
+  if (bytes <= allowed) return {};
+  return {Code::payload_too_large,
+          "The event has " + std::to_string(bytes) + " bytes; this channel allows " + std::to_string(allowed) + "."};
+}
+
+const ChannelRule& Gateway::rule(std::string_view app, std::string_view channel) const {
+  return config().rules.find(app, channel);
+}
+
+Status Gateway::authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  const bool reads = scope == kHistory || scope == kSubscribe;
+  if (reads && !channel.empty() && rule(app, channel).public_read) return {};
+  return config().access.check(app, key, scope);
+}
+
+Status Gateway::settle() {
+  return durability_ == Durability::sync ? segment_->sync(history_.head()) : Status();
+}
+
+Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std::string_view body,
+                             const Sender& sender) {
+  const std::int64_t began = clock_();
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  if (Status status = check_sender(sender); !status.ok()) return status;
+  if (Status status = check_size(app, channel, body.size()); !status.ok()) return status;
+  const auto event = parse_event(body);
+  if (!event.ok()) return event.status();
+
+  const TimeUs time = began / 1000;
+  const Ulid id = ids_.next(time);
+  thread_local std::string envelope;
+  envelope.clear();
+  append_envelope(envelope, {app, channel, id, time, sender.user_id, sender.source_ip}, event.value());
+  const std::size_t size = envelope.size();
+  envelope.resize(size + kMaxOffsetLength);
+  std::optional<IdempotencyKey> key;
+  if (!sender.idempotency_key.empty()) key.emplace(app, channel, sender.idempotency_key, event->type, event->data);
+
+  Append append{.app = app, .channel = channel, .envelope = {envelope.data(), size}, .id = id, .time = time};
+  append.key = key ? &*key : nullptr;
+  history_.append({&append, 1});
+  if (!append.status.ok()) return append.status;
+  if (Status status = settle(); !status.ok()) return status;
+  if (append.replayed) {
+    counters_.add(Counter::replays);
+  } else {
+    counters_.add(Counter::publishes);
+    counters_.add(Counter::publish_bytes, size);
+  }
+  counters_.add_time(Timer::publish, clock_() - began);
+  return Ack{append.id, append.time, append.offset, append.epoch, append.replayed};
+}
+
+// An event on its way, or the reason why it was refused.
+struct Gateway::Outgoing {
+  SentEvent event;
+  std::string_view channel;
+  Status status;
+  std::size_t begin = 0;  // of its envelope among all envelopes
+  std::size_t size = 0;
+};
+
+Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,
+                                           const Sender& sender) {
+  const std::int64_t began = clock_();
+  if (Status status = check(app, {}); !status.ok()) return status;
+  if (Status status = check_sender(sender); !status.ok()) return status;
+  auto items = ndjson ? parse_ndjson(body) : parse_batch(body);
+  if (!items.ok()) return items.status();
+  std::vector<Outgoing> events;
+  events.reserve(items->size());
+  for (BatchItem& item : items.value()) events.push_back({item.event, item.event.channel, std::move(item.status)});
+  return append_all(app, events, sender, began);
+}
+
+Result<std::string> Gateway::broadcast(std::string_view app, std::string_view body, const Sender& sender) {
+  const std::int64_t began = clock_();
+  if (Status status = check(app, {}); !status.ok()) return status;
+  if (Status status = check_sender(sender); !status.ok()) return status;
+  const auto sent = parse_broadcast(body);
+  if (!sent.ok()) return sent.status();
+  std::vector<Outgoing> events;
+  events.reserve(sent->channels.size());
+  for (const std::string_view channel : sent->channels) events.push_back({sent->event, channel, {}});
+  return append_all(app, events, sender, began);
+}
+
+Result<std::string> Gateway::append_all(std::string_view app, std::vector<Outgoing>& events, const Sender& sender,
+                                        std::int64_t began) {
+  const TimeUs time = began / 1000;
+  std::string envelopes;
+  std::vector<Append> appends;
+  std::vector<IdempotencyKey> keys;
+  appends.reserve(events.size());
+  keys.reserve(events.size());
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    Outgoing& out = events[i];
+    if (out.status.ok()) out.status = check_channel(out.channel);
+    if (out.status.ok()) {
+      out.status = check_size(app, out.channel, out.event.type.size() + out.event.data.size() + kPublishWrapping);
+    }
+    if (!out.status.ok()) continue;
+    const Ulid id = ids_.next(time);
+    out.begin = envelopes.size();
+    append_envelope(envelopes, {app, out.channel, id, time, sender.user_id, sender.source_ip}, out.event);
+    out.size = envelopes.size() - out.begin;
+    envelopes.append(kMaxOffsetLength, '\0');
+    appends.push_back({.app = app, .channel = out.channel, .id = id, .time = time});
+    if (!sender.idempotency_key.empty()) {
+      const std::string key = std::string(sender.idempotency_key) + '\0' + std::to_string(i);
+      keys.emplace_back(app, out.channel, key, out.event.type, out.event.data);
+      appends.back().key = &keys.back();
+    }
+  }
+  auto append = appends.begin();
+  for (const Outgoing& out : events) {
+    if (out.status.ok()) (append++)->envelope = {envelopes.data() + out.begin, out.size};
+  }
+  if (!appends.empty()) history_.append(appends);
+  if (Status status = settle(); !status.ok()) return status;
+
+  std::string reply = "{\"results\":[";
+  append = appends.begin();
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    Outgoing& out = events[i];
+    reply.append(i == 0 ? "{\"channel\":" : ",{\"channel\":");
+    append_json_string(reply, out.channel);
+    reply.push_back(',');
+    if (out.status.ok()) {
+      const Append& done = *append++;
+      out.status = done.status;
+      if (done.status.ok()) {
+        append_ack_members(reply, {done.id, done.time, done.offset, done.epoch, done.replayed});
+        if (done.replayed) reply.append(",\"replayed\":true");
+        counters_.add(done.replayed ? Counter::replays : Counter::publishes);
+        if (!done.replayed) counters_.add(Counter::publish_bytes, out.size);
+      }
+    }
+    if (!out.status.ok()) {
+      const CodeInfo& info = code_info(out.status.code());
+      reply.append("\"code\":\"").append(info.name).append("\",\"error\":");
+      append_json_string(reply, out.status.message());
+      reply.append(",\"status\":");
+      append_number(reply, static_cast<std::uint64_t>(info.http_status));
+      counters_.add_refused(out.status.code());
+    }
+    reply.push_back('}');
+  }
+  reply.append("]}");
+  counters_.add_time(Timer::publish, clock_() - began);
+  return reply;
+}
+
+HistoryQuery Gateway::query_for(const HistoryRequest& request, const ChannelRule& rule) const {
+  HistoryQuery query{
+      .since = request.since, .until = request.until, .limit = request.limit, .reverse = request.reverse};
+  std::uint64_t epoch = 0;
+  if (parse_epoch(request.epoch, epoch)) query.epoch = epoch;
+  query.size = rule.history_size;
+  if (rule.history_ttl_us > 0) query.not_before = clock_() / 1000 - rule.history_ttl_us;
+  return query;
+}
+
+Result<std::string> Gateway::history(std::string_view app, std::string_view channel, const HistoryRequest& request) {
+  const std::int64_t began = clock_();
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  if (Status status = check_limit(request); !status.ok()) return status;
+  thread_local HistoryPage page;
+  history_.read(app, channel, query_for(request, rule(app, channel)), page);
+
+  std::string reply;
+  reply.reserve(page.bytes.size() + app.size() + channel.size() + 256);
+  reply.append("{\"app_id\":\"").append(app).append("\",\"channel\":\"").append(channel).append("\",\"count\":");
+  append_number(reply, page.items.size());
+  reply.append(",\"events\":[").append(page.bytes).append("],\"epoch\":\"");
+  append_epoch(reply, page.epoch);
+  reply.append("\",\"offset\":");
+  append_number(reply, page.last);
+  if (page.gap == GapReason::none) {
+    reply.append(",\"recovered\":true,\"gap\":null}");
+  } else {
+    reply.append(",\"recovered\":false,\"gap\":{\"from\":");
+    append_number(reply, page.gap_from);
+    reply.append(",\"to\":");
+    append_number(reply, page.gap_to);
+    reply.append(",\"reason\":\"").append(gap_reason_text(page.gap)).append("\"}}");
+    counters_.add(Counter::gaps);
+  }
+  counters_.add(Counter::history_reads);
+  counters_.add_time(Timer::history, clock_() - began);
+  return reply;
+}
+
+Status Gateway::read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  if (Status status = check_limit(request); !status.ok()) return status;
+  HistoryQuery query = query_for(request, rule(app, channel));
+  query.size = ~std::uint64_t{0};
+  if (!query.since) query.limit = 0;
+  history_.read(app, channel, query, page);
+  counters_.add(Counter::follower_reads);
+  if (page.gap != GapReason::none) counters_.add(Counter::gaps);
+  return {};
+}
+
+Result<std::uint64_t> Gateway::forget(std::string_view app, std::string_view channel) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  const std::uint64_t epoch = history_.forget(app, channel);
+  if (Status status = settle(); !status.ok()) return status;
+  return epoch;
+}
+
+Result<ChannelState> Gateway::channel(std::string_view app, std::string_view channel) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  HistoryQuery query = query_for({}, rule(app, channel));
+  query.limit = 0;
+  HistoryPage page;
+  history_.read(app, channel, query, page);
+  return ChannelState{std::string(channel), page.epoch, page.first, page.last, page.newest};
+}
+
+Result<std::vector<ChannelState>> Gateway::channels(std::string_view app, std::string_view after, std::size_t limit) {
+  if (Status status = check(app, {}); !status.ok()) return status;
+  std::vector<ChannelState> states;
+  for (const std::string& name : history_.list(app, after, limit)) {
+    auto state = channel(app, name);
+    if (!state.ok()) return state.status();
+    states.push_back(std::move(state).value());
+  }
+  return states;
+}
+
+}  // namespace polyglot::core

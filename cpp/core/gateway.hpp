@@ -1,0 +1,156 @@
+// Gateway: the use cases. A request comes in as bytes; the answer goes out as bytes or as a Status.
+//
+// publish: name checks -> size -> strict JSON -> event -> id, time, envelope -> append -> (disk) -> acknowledgement.
+// A refused event leaves no trace: nothing is written before everything is checked.
+//
+// Thread safety: all of it. configure replaces access and rules for everything that begins after it; what runs goes on
+// with the old ones, which are kept until the Gateway ends (a reload is rare and small).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "core/access.hpp"
+#include "core/counters.hpp"
+#include "core/event.hpp"
+#include "core/feed.hpp"
+#include "core/history.hpp"
+#include "core/rules.hpp"
+#include "core/segment.hpp"
+
+namespace polyglot::core {
+
+// What an acknowledged event survives.
+enum class Durability : std::uint8_t {
+  process,   // the death of any or all of our processes, not of the kernel
+  interval,  // the same, and a dead kernel but for the last second
+  sync       // a dead kernel too: on the disk before the answer
+};
+// False for a text that is not "process", "interval" or "sync".
+bool parse_durability(std::string_view text, Durability& durability);
+
+// Nanoseconds since 1970-01-01T00:00:00Z by the system's clock.
+std::int64_t system_time_ns();
+
+struct GatewayOptions {
+  SegmentOptions segment;
+  Durability durability = Durability::process;
+  std::int64_t (*clock)() = system_time_ns;
+};
+
+// Who publishes; all texts live as long as the call.
+struct Sender {
+  std::string_view idempotency_key;  // empty: none; at most kMaxIdempotencyKey bytes
+  std::string_view source_ip;
+  std::string_view user_id;
+};
+
+struct Ack {
+  Ulid id;
+  TimeUs time;
+  std::uint64_t offset;
+  std::uint64_t epoch;
+  bool replayed;
+};
+// {"id":"evt_…","timestamp":"…","offset":42,"epoch":"…"}
+void append_ack_json(std::string& out, const Ack& ack);
+
+// What a reader of history may ask for.
+struct HistoryRequest {
+  std::uint32_t limit = 100;  // 1..kMaxHistoryLimit
+  std::optional<std::uint64_t> since;
+  std::optional<std::uint64_t> until;
+  bool reverse = false;
+  std::string_view epoch;  // empty: the present one
+};
+inline constexpr std::uint32_t kMaxHistoryLimit = 1000;
+
+struct ChannelState {
+  std::string channel;
+  std::uint64_t epoch;
+  std::uint64_t first;  // oldest readable offset; last + 1 when there is none
+  std::uint64_t last;
+  TimeUs newest;  // of the newest event; 0: there is none, or none that can be read
+};
+
+class Gateway {
+ public:
+  // As Segment::open.
+  static Result<std::unique_ptr<Gateway>> open(const GatewayOptions& options);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  void configure(Access access, Rules rules);
+  // Ok when the key may do this there. `channel` is empty for what concerns the whole app. history and subscribe need
+  // no key on public_read channels.
+  Status authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const;
+  const ChannelRule& rule(std::string_view app, std::string_view channel) const;
+
+  Result<Ack> publish(std::string_view app, std::string_view channel, std::string_view body, const Sender& sender);
+  // {"results":[…]}: an acknowledgement with its channel, or {"channel","code","error","status"}, for each event in
+  // order.
+  Result<std::string> publish_batch(std::string_view app, std::string_view body, bool ndjson, const Sender& sender);
+  Result<std::string> broadcast(std::string_view app, std::string_view body, const Sender& sender);
+
+  // {"app_id","channel","count","events","epoch","offset","recovered","gap"}
+  Result<std::string> history(std::string_view app, std::string_view channel, const HistoryRequest& request);
+  // For followers: the events after `since` (without it none: where the channel stands). The rule's history_size does
+  // not apply, so that a follower in reach of the log misses nothing.
+  Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
+  Result<std::uint64_t> forget(std::string_view app, std::string_view channel);
+  // Where the channel stands; one that never was has last 0.
+  Result<ChannelState> channel(std::string_view app, std::string_view channel);
+  // The app's channels whose names are greater than `after`, by name, at most `limit`.
+  Result<std::vector<ChannelState>> channels(std::string_view app, std::string_view after, std::size_t limit);
+
+  Result<std::unique_ptr<Feed>> follow() { return Feed::open(*segment_); }
+  Counters& counters() { return counters_; }
+  const History& stored() const { return history_; }
+  const Segment& segment() const { return *segment_; }
+  Durability durability() const { return durability_; }
+
+ private:
+  struct Config {
+    Access access;
+    Rules rules;
+  };
+  struct Outgoing;
+
+  Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options);
+  const Config& config() const { return *config_.load(std::memory_order_acquire); }
+  // Ok unless the segment was opened by a parent process or a name is wrong; `channel` may be empty.
+  Status check(std::string_view app, std::string_view channel) const;
+  Status check_size(std::string_view app, std::string_view channel, std::size_t bytes) const;
+  // Appends those that are not refused yet, and answers for all.
+  Result<std::string> append_all(std::string_view app, std::vector<Outgoing>& events, const Sender& sender,
+                                 std::int64_t began);
+  // The disk has everything, if the durability wants that.
+  Status settle();
+  HistoryQuery query_for(const HistoryRequest& request, const ChannelRule& rule) const;
+  void flush_each_second();
+
+  std::unique_ptr<Segment> segment_;
+  Durability durability_;
+  std::int64_t (*clock_)();
+  History history_;
+  Counters counters_;
+  EventIds ids_;
+
+  std::atomic<const Config*> config_{nullptr};
+  std::mutex configs_mutex_;
+  std::vector<std::unique_ptr<const Config>> configs_;  // the last one is in force
+
+  std::mutex flusher_mutex_;
+  std::condition_variable flusher_wakes_;
+  bool stopping_ = false;
+  std::thread flusher_;  // with Durability::interval
+};
+
+}  // namespace polyglot::core

@@ -1,0 +1,122 @@
+// History: the events of all channels, appended in order and read back by offset.
+//
+// Appending takes the segment's lock once for any number of events and commits each by one store of its channel's
+// `last`. Reading takes no lock: the events are copied, then it is checked that the tail has not passed them and that
+// the channel is still in the same life; what was passed meanwhile is treated as gone, which it is. (A channel that
+// seems not to exist is looked up once more under the lock, and so is one that writers outrun eight times in a row.)
+//
+// Thread safety: all of it, across threads and processes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/channel_table.hpp"
+#include "core/counters.hpp"
+#include "core/idempotency.hpp"
+#include "core/segment.hpp"
+#include "core/wake.hpp"
+
+namespace polyglot::core {
+
+// One event to append, and what became of it.
+struct Append {
+  // REQUIRES: app and channel passed their checks; the envelope ends with `"offset":` (event.hpp), carries this id, and
+  // has kMaxOffsetLength writable bytes behind it, where its end is written.
+  std::string_view app;
+  std::string_view channel;
+  std::span<char> envelope = {};
+  Ulid id;
+  TimeUs time;
+  const IdempotencyKey* key = nullptr;
+
+  // Ok, or: idempotency_mismatch, overloaded (no room for one more key), payload_too_large (more than a quarter of the
+  // log).
+  Status status = {};
+  std::uint64_t offset = 0;
+  std::uint64_t epoch = 0;
+  // True when the key was known: id, time, offset and epoch are then those of the first time, and nothing was appended.
+  bool replayed = false;
+};
+
+enum class GapReason : std::uint8_t { none, overwritten, expired, epoch_changed, beyond_end };
+std::string_view gap_reason_text(GapReason reason);
+
+struct HistoryQuery {
+  std::optional<std::uint64_t> since = {};  // events after this offset; without it the newest ones
+  std::optional<std::uint64_t> until = {};  // and up to this offset
+  std::optional<std::uint64_t> epoch = {};  // that `since` belongs to; the present one when not given
+  std::uint32_t limit = 100;                // 0: only where the channel stands
+  bool reverse = false;                     // newest first, and with a range the newest of it
+  std::uint64_t size = ~std::uint64_t{0};   // only so many newest events count as kept
+  TimeUs not_before = 0;                    // only events from this time on count as kept
+};
+
+struct HistoryItem {
+  std::uint64_t offset;
+  std::size_t begin;  // in HistoryPage::bytes
+  std::size_t size;
+};
+
+struct HistoryPage {
+  std::uint64_t epoch = 0;
+  std::uint64_t first = 1;  // oldest readable offset; last + 1 when there is none
+  std::uint64_t last = 0;   // newest offset
+  TimeUs newest = 0;        // time of the newest event; 0: there is none, or none that can be read
+  std::string bytes = {};   // envelopes, a comma after each but the last
+  std::vector<HistoryItem> items = {};
+  // What is missing right after `since`; both ends are 0 when it cannot be known.
+  GapReason gap = GapReason::none;
+  std::uint64_t gap_from = 0;
+  std::uint64_t gap_to = 0;
+};
+
+class History {
+ public:
+  explicit History(Segment& segment)
+      : segment_(segment),
+        map_(segment.map()),
+        table_(map_),
+        window_(map_),
+        waker_(segment),
+        counters_(map_, segment.worker()) {}
+
+  void append(std::span<Append> appends);
+  // `page` is overwritten; its storage is reused.
+  void read(std::string_view app, std::string_view channel, const HistoryQuery& query, HistoryPage& page);
+  // Ends the channel's past; returns its new epoch.
+  std::uint64_t forget(std::string_view app, std::string_view channel);
+  // The names of the app's live channels that are greater than `after`, in order, at most `limit`.
+  std::vector<std::string> list(std::string_view app, std::string_view after, std::size_t limit) const;
+  std::size_t channels() const;
+  // Bytes of the log that hold something: what was appended and not overwritten yet.
+  std::uint64_t log_used() const;
+  // Everything appended before this position is what sync() has to bring to the disk.
+  std::uint64_t head() const { return map_.header().head.load(std::memory_order_acquire); }
+
+ private:
+  struct Prepared;
+
+  // All of these need the lock.
+  void append_one(Append& append, const Prepared& prepared);
+  std::uint64_t make_room(std::uint64_t bytes);
+  void write_record(RecordHeader& header, const char* payload, std::uint32_t payload_crc);
+
+  bool try_read(const ChannelRef& ref, const HistoryQuery& query, HistoryPage& page) const;
+  bool copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64_t offset, HistoryPage& page) const;
+  std::optional<RecordHeader> header_of(const ChannelRef& ref, std::uint64_t offset) const;
+  std::uint64_t first_readable(const ChannelRef& ref, std::uint64_t first, std::uint64_t last) const;
+
+  Segment& segment_;
+  SegmentMap map_;
+  ChannelTable table_;  // its eviction candidates are guarded by the segment's lock
+  IdempotencyWindow window_;
+  Waker waker_;
+  Counters counters_;
+};
+
+}  // namespace polyglot::core

@@ -1,0 +1,42 @@
+#include "core/idempotency.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "core/access.hpp"
+#include "core/checksum.hpp"
+
+namespace polyglot::core {
+
+IdempotencyKey::IdempotencyKey(std::string_view app, std::string_view channel, std::string_view given,
+                               std::string_view type, std::string_view data)
+    : event_hash(hash64(hash64(0, type), data)) {
+  std::string text;
+  text.reserve(app.size() + channel.size() + given.size() + 2);
+  text.append(app).append(1, '\0').append(channel).append(1, '\0').append(given);
+  const Digest digest = sha256(text);
+  std::memcpy(key.data(), digest.data(), sizeof(key));
+}
+
+IdempotencyWindow::Found IdempotencyWindow::find(const IdempotencyKey& key, TimeUs now) const {
+  const std::uint64_t slots = map_.geometry().idempotency_slots;
+  Found found{Found::Kind::full, 0};
+  for (std::uint64_t probe = 0, end = std::min(kProbes, slots); probe < end; ++probe) {
+    const std::uint64_t index = (key.key[0] + probe) % slots;
+    const IdempotencySlot& slot = map_.idempotency(index);
+    const bool never_used = slot.key == std::array<std::uint64_t, 2>{};
+    // A clock that was set back makes slots seem to come from the future; they are kept.
+    if (never_used || now - slot.time_us > kIdempotencyWindowUs) {
+      if (found.kind == Found::Kind::full) found = {Found::Kind::free, index};
+      // No slot is ever emptied again, so the key is not behind one that was never used.
+      if (never_used) return found;
+      continue;
+    }
+    if (slot.key != key.key) continue;
+    return {slot.event_hash == key.event_hash ? Found::Kind::known : Found::Kind::mismatch, index};
+  }
+  return found;
+}
+
+}  // namespace polyglot::core

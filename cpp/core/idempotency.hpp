@@ -1,0 +1,43 @@
+// The idempotency window: for five minutes, which key in which channel was answered how.
+//
+// A table of slots in the segment, found by the key's hash with linear probing over kProbes slots; a slot older than
+// the window is free again. When all probed slots are taken the key is refused rather than another one forgotten early.
+//
+// Thread safety: needs the segment's lock.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/segment_layout.hpp"
+
+namespace polyglot::core {
+
+inline constexpr TimeUs kIdempotencyWindowUs = TimeUs{5} * 60 * 1000 * 1000;
+inline constexpr std::size_t kMaxIdempotencyKey = 255;  // bytes
+
+struct IdempotencyKey {
+  // `type` and `data` are the event's, as sent: two bodies that say the same event are the same request.
+  IdempotencyKey(std::string_view app, std::string_view channel, std::string_view key, std::string_view type,
+                 std::string_view data);
+  std::array<std::uint64_t, 2> key;
+  std::uint64_t event_hash;
+};
+
+class IdempotencyWindow {
+ public:
+  static constexpr std::uint64_t kProbes = 128;
+
+  explicit IdempotencyWindow(const SegmentMap& map) : map_(map) {}
+
+  struct Found {
+    enum class Kind { free, known, mismatch, full } kind;
+    std::uint64_t index;  // of the slot: the known one, or one that may be written
+  };
+  Found find(const IdempotencyKey& key, TimeUs now) const;
+
+ private:
+  SegmentMap map_;
+};
+
+}  // namespace polyglot::core

@@ -1,0 +1,179 @@
+#include "core/recovery.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/channel.hpp"
+#include "core/channel_table.hpp"
+#include "core/checksum.hpp"
+#include "core/segment.hpp"
+#include "core/shared_bytes.hpp"
+
+namespace polyglot::core {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr auto kRelease = std::memory_order_release;
+
+// An append whose `last` is stored is committed: readers may have seen it. Its record lies at head.
+void finish_append(const SegmentMap& map) {
+  Header& header = map.header();
+  const std::uint64_t head = header.head.load(kRelaxed);
+  RecordHeader record;
+  if (!record_is_whole(map, head, record)) return;
+  if (record.kind != RecordKind::event || record.channel >= map.geometry().max_channels) return;
+  ChannelSlot& slot = map.channel(record.channel);
+  const std::uint64_t generation = slot.generation.load(kRelaxed);
+  const ChannelLife& life = SegmentMap::life(slot, generation);
+  const bool committed = SegmentMap::live(generation) && life.epoch.load(kRelaxed) == record.epoch &&
+                         life.last.load(kRelaxed) == record.offset &&
+                         map.ring(record.channel, record.offset).load(kRelaxed) == head;
+  if (committed) header.head.store(head + record_bytes(record.payload), kRelease);
+}
+
+// The slot belongs to the append that was in flight: it is right only if that append was committed.
+void settle_idempotency(const SegmentMap& map) {
+  Header& header = map.header();
+  const std::uint64_t pending = header.idempotency_pending.load(kRelaxed);
+  if (pending != 0 && pending <= map.geometry().idempotency_slots) {
+    IdempotencySlot& slot = map.idempotency(pending - 1);
+    bool committed = false;
+    for (std::uint32_t i = 0; i < map.geometry().max_channels && !committed; ++i) {
+      ChannelSlot& channel = map.channel(i);
+      const ChannelLife& life = SegmentMap::life(channel, channel.generation.load(kRelaxed));
+      if (life.epoch.load(kRelaxed) != slot.epoch || life.last.load(kRelaxed) < slot.offset) continue;
+      RecordHeader record;
+      const std::uint64_t position = map.ring(i, slot.offset).load(kRelaxed);
+      if (!record_is_whole(map, position, record) || record.offset != slot.offset || record.epoch != slot.epoch)
+        continue;
+      std::array<char, 8 + kEventIdLength> start{};
+      load_shared(start.data(), map.log(position) + sizeof(RecordHeader), start.size());
+      committed = envelope_id({start.data(), start.size()}) == event_id_text(slot.id);
+    }
+    if (!committed) slot = {};
+  }
+  header.idempotency_pending.store(0, kRelease);
+}
+
+struct Loss {
+  std::uint64_t newest = 0;    // channels that lost their newest events
+  std::uint64_t older = 0;     // channels that gave up events older than a damaged one
+  std::uint64_t channels = 0;  // slots that held no channel any more
+};
+
+bool holds(const SegmentMap& map, std::uint32_t channel, std::uint64_t epoch, std::uint64_t offset,
+           std::uint64_t position) {
+  const Header& header = map.header();
+  if (position < header.tail.load(kRelaxed) || position >= header.head.load(kRelaxed)) return false;
+  RecordHeader record;
+  return record_is_whole(map, position, record) && record.kind == RecordKind::event && record.channel == channel &&
+         record.epoch == epoch && record.offset == offset;
+}
+
+void give_new_epoch(const SegmentMap& map, std::uint32_t channel, ChannelLife& life, std::uint64_t from,
+                    std::uint64_t to) {
+  const std::uint64_t epoch = new_epoch();
+  for (std::uint64_t offset = from; offset <= to; ++offset) {
+    const std::uint64_t position = map.ring(channel, offset).load(kRelaxed);
+    RecordHeader record;
+    load_shared(&record, map.log(position), sizeof(record));
+    record.epoch = epoch;
+    std::vector<char> payload(record.payload);
+    load_shared(payload.data(), map.log(position) + sizeof(record), payload.size());
+    record.crc = record_crc(crc32c(0, payload.data(), payload.size()), record);
+    store_shared(map.log(position), &record, sizeof(record));
+  }
+  life.epoch.store(epoch, kRelaxed);
+}
+
+void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& life, Loss& loss) {
+  const std::uint64_t epoch = life.epoch.load(kRelaxed);
+  const std::uint64_t last = life.last.load(kRelaxed);
+  const std::uint64_t reach = map.geometry().ring_slots - 1;
+  const std::uint64_t oldest =
+      std::max({life.first.load(kRelaxed), last > reach ? last - reach + 1 : 1, std::uint64_t{1}});
+  auto whole = [&](std::uint64_t offset) {
+    return holds(map, index, epoch, offset, map.ring(index, offset).load(kRelaxed));
+  };
+  std::uint64_t newest = last;
+  while (newest >= oldest && !whole(newest)) --newest;
+  std::uint64_t first = newest;
+  while (first > oldest && whole(first - 1)) --first;
+  // Events that newer ones pushed out of the log are no damage. Their ring entries point before the tail.
+  const std::uint64_t tail = map.header().tail.load(kRelaxed);
+  auto pushed_out = [&](std::uint64_t offset) { return map.ring(index, offset).load(kRelaxed) < tail; };
+  if (last >= oldest && newest < oldest && pushed_out(last)) return;
+  if (newest < last) {
+    ++loss.newest;
+    if (newest < oldest) first = newest + 1;
+    life.last.store(newest, kRelaxed);
+    give_new_epoch(map, index, life, first, newest);
+  }
+  if (newest >= oldest && first > oldest && !pushed_out(first - 1)) ++loss.older;
+  if (last >= oldest) life.first.store(first, kRelaxed);
+}
+
+}  // namespace
+
+std::uint32_t record_crc(std::uint32_t payload_crc, const RecordHeader& header) {
+  return crc32c(payload_crc, &header.kind, sizeof(header) - offsetof(RecordHeader, kind));
+}
+
+bool record_is_whole(const SegmentMap& map, std::uint64_t position, RecordHeader& header) {
+  if (position % 8 != 0 || map.run(position) < sizeof(RecordHeader)) return false;
+  load_shared(&header, map.log(position), sizeof(header));
+  if (header.position != position || header.payload > map.run(position) - sizeof(RecordHeader)) return false;
+  thread_local std::vector<char> payload;
+  payload.resize(header.payload);
+  load_shared(payload.data(), map.log(position) + sizeof(header), payload.size());
+  return record_crc(crc32c(0, payload.data(), payload.size()), header) == header.crc;
+}
+
+void repair(const SegmentMap& map) {
+  finish_append(map);
+  if (map.header().idempotency_pending.load(kRelaxed) != 0) settle_idempotency(map);
+  if (map.header().table_changing.load(kRelaxed) != 0) ChannelTable::rebuild(map);
+}
+
+bool verify(const SegmentMap& map, std::vector<std::string>& notices) {
+  Header& header = map.header();
+  const std::uint64_t head = header.head.load(kRelaxed), tail = header.tail.load(kRelaxed);
+  if (head % 8 != 0 || tail > head || head - tail > map.geometry().log_bytes) return false;
+  if (header.slots_used.load(kRelaxed) > map.geometry().max_channels || header.void_epoch.load(kRelaxed) == 0)
+    return false;
+  finish_append(map);
+  Loss loss;
+  for (std::uint32_t i = 0; i < map.geometry().max_channels; ++i) {
+    ChannelSlot& slot = map.channel(i);
+    const std::uint64_t generation = slot.generation.load(kRelaxed);
+    if (!SegmentMap::live(generation)) continue;
+    ChannelLife& life = SegmentMap::life(slot, generation);
+    ChannelName name;
+    load_shared(&name, reinterpret_cast<const std::byte*>(&slot.name), sizeof(name));
+    const bool named = i < header.slots_used.load(kRelaxed) && name.app_length <= kMaxAppLength &&
+                       name.channel_length <= kMaxChannelLength && check_app(app_of(name)).ok() &&
+                       check_channel(channel_of(name)).ok() && life.epoch.load(kRelaxed) != 0 &&
+                       life.first.load(kRelaxed) <= life.last.load(kRelaxed) + 1 &&
+                       life.last.load(kRelaxed) < std::uint64_t{1} << 62;
+    if (!named) {
+      ++loss.channels;
+      slot.generation.store(generation + 1, kRelease);
+      continue;
+    }
+    slot.name_hash.store(ChannelKey(app_of(name), channel_of(name), header.seed).hash, kRelaxed);
+    slot.touched.store(std::min(slot.touched.load(kRelaxed), header.head.load(kRelaxed)), kRelaxed);
+    verify_channel(map, i, life, loss);
+  }
+  if (loss.channels != 0) header.void_epoch.store(new_epoch(), kRelaxed);
+  settle_idempotency(map);
+  ChannelTable::rebuild(map);
+  auto say = [&](std::uint64_t count, const char* what) {
+    if (count != 0) notices.push_back(std::to_string(count) + what);
+  };
+  say(loss.newest, " channel(s) had lost their newest events: they go on from the newest whole one under a new epoch.");
+  say(loss.older, " channel(s) had a damaged event: it and the older ones were given up.");
+  say(loss.channels, " channel(s) had no readable name and were dropped.");
+  return true;
+}
+
+}  // namespace polyglot::core

@@ -1,0 +1,294 @@
+#include "core/segment.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <new>
+
+#include "core/checksum.hpp"
+#include "core/counters.hpp"
+#include "core/recovery.hpp"
+
+namespace polyglot::core {
+namespace {
+
+// Bytes far behind the end of the file that only serve to be locked.
+constexpr off_t kUsersByte = off_t{1} << 60;
+constexpr off_t kWorkerByte = kUsersByte + 1;
+
+std::atomic<std::uint64_t> fork_count{0};
+const int kForkHook = pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
+
+std::string reason(int error) {
+  return std::error_code(error, std::generic_category()).message();
+}
+
+Status unusable(const std::string& path, int error, const std::string& advice) {
+  const Code code = error == ENOSPC || error == EDQUOT || error == EFBIG ? Code::storage_full : Code::storage_unusable;
+  return {code, path + ": " + reason(error) + ". " + advice};
+}
+
+// True when the lock was taken. kind: F_RDLCK, F_WRLCK.
+bool try_lock(int fd, short kind, off_t byte) {
+  struct flock lock{};
+  lock.l_type = kind;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+std::uint32_t identity_crc(const Header& header) {
+  std::uint32_t crc = crc32c(0, &header.version, sizeof(header.version));
+  crc = crc32c(crc, &header.geometry, sizeof(header.geometry));
+  crc = crc32c(crc, &header.file_bytes, sizeof(header.file_bytes));
+  return crc32c(crc, &header.seed, sizeof(header.seed));
+}
+
+Geometry geometry_for(const SegmentOptions& options) {
+  Geometry geometry{};
+  geometry.history_size = options.history_size;
+  geometry.ring_slots = std::bit_ceil(options.history_size + 1);
+  geometry.max_channels = options.max_channels;
+  geometry.buckets = std::bit_ceil(options.max_channels * 2);
+  geometry.idempotency_slots = options.idempotency_keys;
+  geometry.log_bytes = round_up(std::max(options.history_bytes, kMinLogBytes), kPage);
+  return geometry;
+}
+
+void init_mutex(std::array<std::byte, 64>& place) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  place.fill(std::byte{0});
+  pthread_mutex_init(reinterpret_cast<pthread_mutex_t*>(place.data()), &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
+pthread_mutex_t* mutex_in(std::array<std::byte, 64>& place) {
+  return reinterpret_cast<pthread_mutex_t*>(place.data());
+}
+
+void lock_robust(pthread_mutex_t* mutex, const SegmentMap* to_repair, std::uint32_t worker) {
+  if (pthread_mutex_lock(mutex) != EOWNERDEAD) return;
+  if (to_repair != nullptr) {
+    repair(*to_repair);
+    Counters(*to_repair, worker).add(Counter::repairs);
+  }
+  pthread_mutex_consistent(mutex);
+}
+
+// A new file under its final name, or nothing. Its blocks are reserved: a write through the map can't meet a full disk.
+Status create_file(const std::string& path, const Geometry& geometry) {
+  const std::string fresh = path + ".new";
+  FileDescriptor file(open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const std::string advice = "Choose another data_dir or make this one writable.";
+  if (!file.valid()) return unusable(fresh, errno, advice);
+  const std::uint64_t bytes = SegmentParts(geometry).end;
+  if (const int error = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)); error != 0) {
+    unlink(fresh.c_str());
+    return unusable(fresh, error,
+                    "The history file needs " + std::to_string(bytes) +
+                        " bytes; free some room or lower history_bytes, max_channels or history_size.");
+  }
+  alignas(Header) std::array<std::byte, sizeof(Header)> page{};
+  auto& header = *new (page.data()) Header{};
+  header.magic = kSegmentMagic;
+  header.version = kSegmentVersion;
+  header.geometry = geometry;
+  header.file_bytes = bytes;
+  header.seed = new_epoch();
+  header.identity_crc = identity_crc(header);
+  header.void_epoch = new_epoch();
+  const bool written = pwrite(file.get(), page.data(), page.size(), 0) == static_cast<ssize_t>(page.size()) &&
+                       fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
+  if (written) return {};
+  const int error = errno;
+  unlink(fresh.c_str());
+  return unusable(fresh, error, advice);
+}
+
+struct Identity {
+  enum class Verdict { ours, other_version, damaged } verdict;
+  Geometry geometry;
+  std::uint32_t version;
+};
+
+Identity identify(int fd) {
+  alignas(Header) std::array<std::byte, sizeof(Header)> page{};
+  struct stat status{};
+  const auto& header = *reinterpret_cast<const Header*>(page.data());
+  const bool read =
+      fstat(fd, &status) == 0 && pread(fd, page.data(), page.size(), 0) == static_cast<ssize_t>(page.size());
+  if (!read || header.magic != kSegmentMagic) return {Identity::Verdict::damaged, {}, 0};
+  if (header.version != kSegmentVersion) return {Identity::Verdict::other_version, {}, header.version};
+  const bool whole = header.identity_crc == identity_crc(header) &&
+                     header.file_bytes == static_cast<std::uint64_t>(status.st_size) &&
+                     SegmentParts(header.geometry).end == header.file_bytes;
+  return {whole ? Identity::Verdict::ours : Identity::Verdict::damaged, header.geometry, header.version};
+}
+
+std::string describe(const Geometry& geometry) {
+  return "history_size=" + std::to_string(geometry.history_size) +
+         " history_bytes=" + std::to_string(geometry.log_bytes) +
+         " max_channels=" + std::to_string(geometry.max_channels) +
+         " idempotency_keys=" + std::to_string(geometry.idempotency_slots);
+}
+
+}  // namespace
+
+std::uint64_t new_epoch() {
+  std::uint64_t epoch = 0;
+  while (epoch == 0) {
+    if (getrandom(&epoch, sizeof(epoch), 0) != static_cast<ssize_t>(sizeof(epoch))) epoch = 0;
+  }
+  return epoch;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Segment::Segment(FileDescriptor file, std::byte* base, const Geometry& geometry, std::string data_dir)
+    : file_(std::move(file)),
+      base_(base),
+      map_(base, geometry),
+      data_dir_(std::move(data_dir)),
+      fork_count_(fork_count.load(std::memory_order_relaxed)) {}
+
+Segment::~Segment() {
+  munmap(base_, SegmentParts(map_.geometry()).end);
+}
+
+bool Segment::forked() const {
+  return fork_count.load(std::memory_order_relaxed) != fork_count_;
+}
+
+Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
+  const std::string path = options.data_dir + "/history.pgs";
+  const std::string advice = "Choose another data_dir or make this one writable.";
+  std::error_code error;
+  std::filesystem::create_directories(options.data_dir, error);
+  if (error) return unusable(options.data_dir, error.value(), advice);
+  const FileDescriptor turn(::open((options.data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!turn.valid() || flock(turn.get(), LOCK_EX) != 0)
+    return unusable(options.data_dir + "/history.lock", errno, advice);
+
+  const Geometry wanted = geometry_for(options);
+  std::vector<std::string> notices;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!file.valid() && errno == ENOENT) {
+      if (Status status = create_file(path, wanted); !status.ok()) return status;
+      file = FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    }
+    if (!file.valid()) return unusable(path, errno, advice);
+
+    const bool first = try_lock(file.get(), F_WRLCK, kUsersByte);
+    if (!first && !try_lock(file.get(), F_RDLCK, kUsersByte))
+      return unusable(path, errno, "Locks do not work there: use a local disk.");
+    const Identity identity = identify(file.get());
+    if (identity.verdict == Identity::Verdict::other_version) {
+      return Status(Code::storage_version, path + " has format version " + std::to_string(identity.version) +
+                                               ", this gateway writes " + std::to_string(kSegmentVersion) +
+                                               ". Start the gateway it belongs to, or move the file away.");
+    }
+    bool usable = identity.verdict == Identity::Verdict::ours;
+    if (usable && identity.geometry != wanted) {
+      return Status(first ? Code::storage_unusable : Code::storage_busy,
+                    path + (first ? " was made with " : " is in use with ") + describe(identity.geometry) +
+                        ", asked for is " + describe(wanted) + ". Use the same settings, or " +
+                        (first ? "move the file away to begin a new history." : "another data_dir."));
+    }
+    if (usable) {
+      const std::uint64_t bytes = SegmentParts(wanted).end;
+      void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+      if (base == MAP_FAILED) return unusable(path, errno, "The file could not be mapped into memory.");
+      std::unique_ptr<Segment> segment(
+          new Segment(std::move(file), static_cast<std::byte*>(base), wanted, options.data_dir));
+      Header& header = segment->map_.header();
+      if (first) {
+        init_mutex(header.lock);
+        init_mutex(header.sync_lock);
+        header.sleeping = 0;
+        header.synced = 0;
+        usable = verify(segment->map_, notices);
+      }
+      if (usable) {
+        const int fd = segment->file_.get();
+        if (first && !try_lock(fd, F_RDLCK, kUsersByte))
+          return unusable(path, errno, "Locks do not work there: use a local disk.");
+        while (segment->worker_ < kMaxWorkers && !try_lock(fd, F_WRLCK, kWorkerByte + segment->worker_))
+          ++segment->worker_;
+        if (segment->worker_ == kMaxWorkers) {
+          return Status(Code::storage_busy, path + " is in use by " + std::to_string(kMaxWorkers) +
+                                                " workers, the most that fit. Start fewer, or use another data_dir.");
+        }
+        segment->notices_ = std::move(notices);
+        return segment;
+      }
+    }
+    if (!first)
+      return Status(Code::storage_damaged, path + " is damaged while others use it. Stop them, then start again.");
+    const std::string aside = path + ".damaged-" + std::to_string(std::time(nullptr));
+    if (rename(path.c_str(), aside.c_str()) != 0)
+      return unusable(path, errno, "It is damaged and could not be set aside.");
+    notices = {path + " was damaged; it was set aside as " + aside + " and a new history begun."};
+  }
+  return Status(Code::storage_damaged, path + " is damaged again right after it was made. Check the disk.");
+}
+
+std::uint32_t Segment::workers() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = kWorkerByte + i;
+    lock.l_len = 1;
+    const bool taken = i == worker_ || (fcntl(file_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+    count += taken ? 1 : 0;
+  }
+  return count;
+}
+
+Status Segment::sync(std::uint64_t position) {
+  Header& header = map_.header();
+  if (header.synced.load(std::memory_order_acquire) >= position) return {};
+  pthread_mutex_t* mutex = mutex_in(header.sync_lock);
+  lock_robust(mutex, nullptr, worker_);
+  Status status;
+  if (header.synced.load(std::memory_order_acquire) < position) {
+    const std::uint64_t head = header.head.load(std::memory_order_acquire);
+    if (fdatasync(file_.get()) == 0) {
+      header.synced.store(head, std::memory_order_release);
+    } else {
+      status =
+          Status(Code::engine_unavailable, "The disk did not take the event: " + reason(errno) +
+                                               ". It may still be delivered; send it again with its idempotency key.");
+    }
+  }
+  pthread_mutex_unlock(mutex);
+  return status;
+}
+
+Segment::Lock::Lock(Segment& segment) : mutex_(mutex_in(segment.map_.header().lock)) {
+  lock_robust(mutex_, &segment.map_, segment.worker_);
+}
+
+Segment::Lock::~Lock() {
+  pthread_mutex_unlock(mutex_);
+}
+
+}  // namespace polyglot::core

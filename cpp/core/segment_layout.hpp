@@ -1,0 +1,225 @@
+// The layout of history.pgs, the file that all workers map. The algorithms are elsewhere; this is only where things
+// lie.
+//
+//   0        +--------------------------------------------------------------------------+
+//            | Header          identity, geometry, locks, positions               4 KiB |
+//            +--------------------------------------------------------------------------+
+//            | WorkerSlot      x 64: counters and histograms, one for each live worker  |
+//            +--------------------------------------------------------------------------+
+//            | ChannelSlot     x max_channels: name, epoch, newest offset               |
+//            +--------------------------------------------------------------------------+
+//            | u32             x buckets: hash table, name -> channel slot              |
+//            +--------------------------------------------------------------------------+
+//            | u64             x max_channels x ring_slots: where each offset's record  |
+//            |                 lies in the log; ring_slots > history_size               |
+//            +--------------------------------------------------------------------------+
+//            | IdempotencySlot x idempotency_slots                                      |
+//            +--------------------------------------------------------------------------+
+//            | log             log_bytes, one circular byte log of all channels         |
+//            +--------------------------------------------------------------------------+
+//   Every part begins on a page. Numbers are in the byte order of the machine: the file does not travel.
+//
+// The log is addressed by positions that only grow; position p lies at byte p % log_bytes. Bytes in [tail, head) are
+// valid:
+//
+//        tail                                   head        tail + log_bytes
+//         |  record  |  record  | ... | record  |   free    |
+//
+//   record:  RecordHeader (48 bytes) | payload | zeros up to a multiple of 8
+//   A record never wraps. What is left before the end of the log is skipped: by a record of kind filler, or, when not
+//   even a RecordHeader fits, unmarked.
+//
+// The version is raised with every change of this file's meaning; nothing here is ever read from another version.
+#pragma once
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "core/channel.hpp"
+#include "core/event.hpp"
+
+namespace polyglot::core {
+
+using SharedU32 = std::atomic<std::uint32_t>;
+using SharedU64 = std::atomic<std::uint64_t>;
+static_assert(SharedU32::is_always_lock_free && SharedU64::is_always_lock_free,
+              "atomics in the file must be address-free");
+
+inline constexpr std::array<char, 8> kSegmentMagic = {'P', 'G', 'S', 'E', 'G', 'M', '\r', '\n'};
+inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint64_t kPage = 4096;
+inline constexpr std::uint32_t kMaxWorkers = 64;
+inline constexpr std::uint64_t kMinLogBytes = 1 << 20;
+
+// What a file was made for. Constant for the life of the file.
+struct Geometry {
+  std::uint32_t history_size;  // largest history_size of a channel
+  std::uint32_t ring_slots;    // power of two, > history_size
+  std::uint32_t max_channels;
+  std::uint32_t buckets;  // power of two, >= 2 * max_channels
+  std::uint64_t idempotency_slots;
+  std::uint64_t log_bytes;  // multiple of kPage
+
+  bool operator==(const Geometry&) const = default;
+};
+
+struct Header {
+  // Written once, before the file gets its name.
+  std::array<char, 8> magic;
+  std::uint32_t version;
+  std::uint32_t identity_crc;  // CRC32C of version, geometry, file_bytes and seed
+  Geometry geometry;
+  std::uint64_t file_bytes;
+  std::uint64_t seed;  // of the hashes over names
+
+  // Robust, process-shared. lock: everything below, the channel table, the rings, the log. sync_lock: `synced`.
+  alignas(64) std::array<std::byte, 64> lock;
+  alignas(64) std::array<std::byte, 64> sync_lock;
+  SharedU64 synced;  // everything before this position is on the disk
+
+  // Written by whoever holds the lock, read by all.
+  alignas(64) SharedU64 head;
+  SharedU64 tail;
+  SharedU64 void_epoch;           // epoch of channels that do not exist; changes whenever any channel's past ends
+  SharedU32 slots_used;           // channel slots ever used: [0, slots_used)
+  SharedU32 table_changing;       // 1 while the hash table and a channel slot are being changed together
+  SharedU32 buckets_used;         // hash buckets that are not empty, tombstones included
+  SharedU64 idempotency_pending;  // 1 + index of the slot written for an append that is not committed yet; 0: none
+
+  // Workers that wait on their descriptor, one bit each.
+  alignas(64) SharedU64 sleeping;
+};
+
+inline constexpr std::size_t kCounters = 64;
+inline constexpr std::size_t kHistograms = 2;
+inline constexpr std::size_t kBuckets = 128;
+
+struct WorkerSlot {
+  std::array<SharedU64, kCounters> counters;
+  struct Histogram {
+    std::array<SharedU64, kBuckets> counts;
+    SharedU64 sum_ns;
+  };
+  std::array<Histogram, kHistograms> histograms;
+};
+
+// One unbroken past of a channel.
+struct ChannelLife {
+  SharedU64 epoch;  // never 0
+  SharedU64 last;   // newest offset; storing it commits an event
+  SharedU64 first;  // nothing before this offset is readable, whatever the ring says
+};
+
+struct alignas(8) ChannelName {
+  std::uint8_t app_length;
+  std::uint8_t channel_length;
+  std::array<char, kMaxAppLength + kMaxChannelLength> text;  // app, then channel, then zeros
+};
+
+struct ChannelSlot {
+  // Odd: live. Even: free. Bit 1 chooses the life: flipping to the next odd number swaps the past for a prepared new
+  // one in a single store, so that a reader sees one life or the other and a killed writer leaves either.
+  SharedU64 generation;
+  std::array<ChannelLife, 2> lives;
+  SharedU64 touched;    // log position of the newest append: the order of eviction
+  SharedU64 newest_us;  // time of the newest record, never falling
+  SharedU64 name_hash;
+  ChannelName name;
+};
+
+enum class RecordKind : std::uint8_t { event = 1, filler = 2, forgotten = 3 };
+
+struct RecordHeader {
+  std::uint32_t crc;  // CRC32C of the payload, then of the rest of this header
+  RecordKind kind;
+  std::uint8_t app_length;
+  std::uint8_t channel_length;
+  std::uint8_t unused;
+  std::uint64_t position;  // its own
+  std::uint64_t offset;    // within the channel; 0 unless kind is event
+  std::uint64_t epoch;
+  std::int64_t time_us;
+  std::uint32_t channel;  // index of the channel slot
+  std::uint32_t payload;  // bytes
+};
+
+struct IdempotencySlot {
+  std::array<std::uint64_t, 2> key;  // first 128 bits of SHA-256 of app, channel and key; both 0: free
+  std::uint64_t event_hash;
+  std::int64_t time_us;  // of the event
+  Ulid id;
+  std::uint64_t offset;
+  std::uint64_t epoch;
+};
+
+static_assert(sizeof(pthread_mutex_t) <= 64);
+static_assert(sizeof(Geometry) == 32);
+static_assert(sizeof(Header) <= kPage && std::is_standard_layout_v<Header>);
+static_assert(sizeof(WorkerSlot) <= kPage);
+static_assert(sizeof(ChannelName) == 272);
+static_assert(sizeof(ChannelSlot) == 352 && std::is_standard_layout_v<ChannelSlot>);
+static_assert(sizeof(RecordHeader) == 48 && std::is_trivially_copyable_v<RecordHeader>);
+static_assert(sizeof(IdempotencySlot) == 64 && std::is_trivially_copyable_v<IdempotencySlot>);
+
+constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+constexpr std::uint64_t record_bytes(std::uint64_t payload) {
+  return round_up(sizeof(RecordHeader) + payload, 8);
+}
+
+// Where the parts of a file of this geometry begin, in bytes.
+struct SegmentParts {
+  std::uint64_t workers, channels, buckets, rings, idempotency, log, end;
+
+  explicit constexpr SegmentParts(const Geometry& g)
+      : workers(kPage),
+        channels(workers + kMaxWorkers * kPage),
+        buckets(channels + round_up(std::uint64_t{g.max_channels} * sizeof(ChannelSlot), kPage)),
+        rings(buckets + round_up(std::uint64_t{g.buckets} * sizeof(std::uint32_t), kPage)),
+        idempotency(rings + round_up(std::uint64_t{g.max_channels} * g.ring_slots * sizeof(std::uint64_t), kPage)),
+        log(idempotency + round_up(g.idempotency_slots * sizeof(IdempotencySlot), kPage)),
+        end(log + g.log_bytes) {}
+};
+
+// Typed access to a mapped file. Does not own the memory.
+class SegmentMap {
+ public:
+  SegmentMap(std::byte* base, const Geometry& geometry) : base_(base), geometry_(geometry), parts_(geometry) {}
+
+  const Geometry& geometry() const { return geometry_; }
+  Header& header() const { return *at<Header>(0); }
+  WorkerSlot& worker(std::uint32_t i) const { return *at<WorkerSlot>(parts_.workers + i * kPage); }
+  ChannelSlot& channel(std::uint32_t i) const { return *(at<ChannelSlot>(parts_.channels) + i); }
+  SharedU32& bucket(std::uint64_t i) const { return *(at<SharedU32>(parts_.buckets) + (i & (geometry_.buckets - 1))); }
+  // The log position of the record with this offset.
+  SharedU64& ring(std::uint32_t channel, std::uint64_t offset) const {
+    return *(at<SharedU64>(parts_.rings) + std::uint64_t{channel} * geometry_.ring_slots +
+             (offset & (geometry_.ring_slots - 1)));
+  }
+  IdempotencySlot& idempotency(std::uint64_t i) const { return *(at<IdempotencySlot>(parts_.idempotency) + i); }
+  // Bytes from position to the end of the log, where no record may pass.
+  std::uint64_t run(std::uint64_t position) const { return geometry_.log_bytes - position % geometry_.log_bytes; }
+  std::byte* log(std::uint64_t position) const { return base_ + parts_.log + position % geometry_.log_bytes; }
+  // The life that `generation` chooses.
+  static ChannelLife& life(ChannelSlot& slot, std::uint64_t generation) { return slot.lives[generation >> 1 & 1]; }
+  static bool live(std::uint64_t generation) { return (generation & 1) != 0; }
+
+ private:
+  template <typename T>
+  T* at(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+
+  std::byte* base_;
+  Geometry geometry_;
+  SegmentParts parts_;
+};
+
+}  // namespace polyglot::core
