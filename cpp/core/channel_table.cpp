@@ -150,11 +150,13 @@ void ChannelTable::find_candidates() {
   for (std::uint32_t i = 0; i < all.size(); ++i) {
     const ChannelSlot& slot = map_.channel(i);
     const std::uint64_t generation = slot.generation.load(kRelaxed);
-    all[i] = {i, generation, SegmentMap::live(generation) ? slot.touched.load(kRelaxed) : 0};
+    all[i] = {i, generation, slot.touched.load(kRelaxed)};
   }
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(std::min(kCandidates, all.size()));
-  std::partial_sort(all.begin(), middle, all.end(),
-                    [](const Candidate& a, const Candidate& b) { return a.touched < b.touched; });
+  std::partial_sort(all.begin(), middle, all.end(), [](const Candidate& a, const Candidate& b) {
+    const bool a_lives = SegmentMap::live(a.generation), b_lives = SegmentMap::live(b.generation);
+    return a_lives != b_lives ? b_lives : a.touched < b.touched;
+  });
   candidates_.assign(all.begin(), middle);
 }
 

@@ -64,10 +64,10 @@ void append_ack_json(std::string& out, const Ack& ack);
 // What a reader of history may ask for.
 struct HistoryRequest {
   std::uint32_t limit = 100;  // 1..kMaxHistoryLimit
-  std::optional<std::uint64_t> since;
-  std::optional<std::uint64_t> until;
+  std::optional<std::uint64_t> since = {};
+  std::optional<std::uint64_t> until = {};
   bool reverse = false;
-  std::string_view epoch;  // empty: the present one
+  std::string_view epoch = {};  // empty: the present one
 };
 inline constexpr std::uint32_t kMaxHistoryLimit = 1000;
 

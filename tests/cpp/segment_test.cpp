@@ -1,0 +1,266 @@
+#include "core/segment.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "core/history.hpp"
+#include "temporary.hpp"
+
+namespace polyglot::core::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SegmentTest : public ::testing::Test {
+ protected:
+  std::string path() const { return folder_.path() + "/history.pgs"; }
+  Code code_of_open() {
+    const auto opened = Segment::open(options_);
+    return opened.ok() ? Code::ok : opened.status().code();
+  }
+  std::string message_of_open() {
+    const auto opened = Segment::open(options_);
+    return opened.ok() ? "" : opened.status().message();
+  }
+  void write_file(std::string_view bytes) { std::ofstream(path(), std::ios::binary) << bytes; }
+  void make_with_one_event() {
+    auto segment = open_segment(options_);
+    History history(*segment);
+    append(history, "app", "c", "1");
+  }
+  std::size_t set_aside() const {
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator(folder_.path())) {
+      count += entry.path().filename().string().starts_with("history.pgs.damaged-") ? 1 : 0;
+    }
+    return count;
+  }
+  // A damaged file is set aside, said, and replaced by one that works.
+  void expect_set_aside() {
+    auto segment = open_segment(options_);
+    ASSERT_NE(segment, nullptr);
+    EXPECT_EQ(segment->notices().size(), 1U);
+    EXPECT_EQ(set_aside(), 1U);
+    History history(*segment);
+    EXPECT_EQ(append(history, "app", "c", "1").offset, 1U);
+  }
+
+  TemporaryFolder folder_;
+  SegmentOptions options_ = small_options(folder_.path());
+};
+
+TEST_F(SegmentTest, MakesAFileOfTheSizeItsPartsAddUpTo) {
+  const auto segment = open_segment(options_);
+  EXPECT_EQ(fs::file_size(path()), SegmentParts(segment->map().geometry()).end);
+  EXPECT_TRUE(segment->notices().empty());
+  struct stat status{};
+  ASSERT_EQ(stat(path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+  EXPECT_GE(static_cast<std::uint64_t>(status.st_blocks) * 512, fs::file_size(path())) << "blocks are not reserved";
+}
+
+TEST_F(SegmentTest, MakesMissingFolders) {
+  options_.data_dir += "/a/b";
+  EXPECT_EQ(code_of_open(), Code::ok);
+}
+
+TEST_F(SegmentTest, KeepsEventsFromOneOpenerToTheNext) {
+  make_with_one_event();
+  auto segment = open_segment(options_);
+  History history(*segment);
+  HistoryPage page;
+  history.read("app", "c", {}, page);
+  EXPECT_EQ(page.items.size(), 1U);
+  EXPECT_TRUE(segment->notices().empty());
+}
+
+TEST_F(SegmentTest, GivesEachOpenerAWorkerSlotOfItsOwn) {
+  std::vector<std::unique_ptr<Segment>> all;
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
+    all.push_back(open_segment(options_));
+    EXPECT_EQ(all.back()->worker(), i);
+  }
+  EXPECT_EQ(all.front()->workers(), kMaxWorkers);
+  EXPECT_EQ(code_of_open(), Code::storage_busy);
+  all[7].reset();
+  all.push_back(open_segment(options_));
+  EXPECT_EQ(all.back()->worker(), 7U);
+}
+
+TEST_F(SegmentTest, RefusesAnotherVersionAndTouchesNothing) {
+  make_with_one_event();
+  {
+    std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(8);
+    const std::uint32_t version = kSegmentVersion + 1;
+    file.write(reinterpret_cast<const char*>(&version), sizeof(version));
+  }
+  const auto before = fs::last_write_time(path());
+  EXPECT_EQ(code_of_open(), Code::storage_version);
+  EXPECT_NE(message_of_open().find("format version 2"), std::string::npos);
+  EXPECT_EQ(fs::last_write_time(path()), before);
+  EXPECT_EQ(set_aside(), 0U);
+}
+
+TEST_F(SegmentTest, RefusesOtherSizesAndTouchesNothing) {
+  make_with_one_event();
+  options_.history_size = 31;
+  EXPECT_EQ(code_of_open(), Code::storage_unusable);
+  EXPECT_NE(message_of_open().find("history_size=15"), std::string::npos);
+  options_.history_size = 15;
+  const auto user = open_segment(options_);
+  options_.max_channels = 9;
+  EXPECT_EQ(code_of_open(), Code::storage_busy);
+}
+
+TEST_F(SegmentTest, SetsAsideAnEmptyFile) {
+  write_file("");
+  expect_set_aside();
+}
+
+TEST_F(SegmentTest, SetsAsideGarbage) {
+  write_file(std::string(100000, 'g'));
+  expect_set_aside();
+}
+
+TEST_F(SegmentTest, SetsAsideATruncatedFile) {
+  make_with_one_event();
+  fs::resize_file(path(), fs::file_size(path()) - 1);
+  expect_set_aside();
+}
+
+TEST_F(SegmentTest, SetsAsideAFileCutInsideItsHeader) {
+  make_with_one_event();
+  fs::resize_file(path(), 100);
+  expect_set_aside();
+}
+
+TEST_F(SegmentTest, SetsAsideADamagedIdentity) {
+  make_with_one_event();
+  {
+    std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(offsetof(Header, geometry));
+    file.put('\x7f');
+  }
+  expect_set_aside();
+}
+
+TEST_F(SegmentTest, DoesNotSetAsideADamagedFileThatOthersUse) {
+  const auto user = open_segment(options_);
+  fs::resize_file(path(), fs::file_size(path()) + 1);
+  EXPECT_EQ(code_of_open(), Code::storage_damaged);
+  EXPECT_EQ(set_aside(), 0U);
+}
+
+TEST_F(SegmentTest, ALeftoverOfACreationThatDiedIsReplaced) {
+  std::ofstream(path() + ".new") << "half";
+  EXPECT_EQ(code_of_open(), Code::ok);
+  EXPECT_FALSE(fs::exists(path() + ".new"));
+}
+
+// Runs `body` in a child, so that limits and users can be changed; true when it returned true.
+template <typename Body>
+bool in_child(Body body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body() ? 0 : 1);
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status == 0;
+}
+
+TEST_F(SegmentTest, SaysThatTheDiskIsFullAndLeavesNothing) {
+  EXPECT_TRUE(in_child([this] {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{65536, 65536};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return code_of_open() == Code::storage_full && message_of_open().find("bytes; free some room") != std::string::npos;
+  }));
+  EXPECT_FALSE(fs::exists(path()));
+  EXPECT_FALSE(fs::exists(path() + ".new"));
+}
+
+TEST_F(SegmentTest, SaysThatTheFolderIsReadOnly) {
+  fs::permissions(folder_.path(), fs::perms(0555));
+  // Root writes everywhere; anybody else does not.
+  EXPECT_TRUE(in_child([this] {
+    if (geteuid() == 0 && setuid(65534) != 0) return false;
+    return code_of_open() == Code::storage_unusable;
+  }));
+  fs::permissions(folder_.path(), fs::perms(0700));
+}
+
+TEST_F(SegmentTest, SaysThatTheFileIsReadOnly) {
+  make_with_one_event();
+  fs::permissions(folder_.path(), fs::perms(0777));
+  fs::permissions(folder_.path() + "/history.lock", fs::perms(0666));
+  fs::permissions(path(), fs::perms(0444));
+  EXPECT_TRUE(in_child([this] {
+    if (geteuid() == 0 && setuid(65534) != 0) return false;
+    return code_of_open() == Code::storage_unusable;
+  }));
+}
+
+TEST_F(SegmentTest, SaysThatTheFolderIsAFile) {
+  std::ofstream(folder_.path() + "/file") << "x";
+  options_.data_dir += "/file";
+  EXPECT_EQ(code_of_open(), Code::storage_unusable);
+}
+
+TEST_F(SegmentTest, OpenersRaceToMakeTheFile) {
+  std::vector<std::thread> threads;
+  std::array<std::unique_ptr<Segment>, 8> opened;
+  for (auto& mine : opened) {
+    threads.emplace_back([&mine, this] {
+      auto result = Segment::open(options_);
+      if (result.ok()) mine = std::move(result).value();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::uint64_t slots = 0;
+  for (const auto& segment : opened) {
+    ASSERT_NE(segment, nullptr);
+    slots |= std::uint64_t{1} << segment->worker();
+  }
+  EXPECT_EQ(slots, 0xFFU);
+  EXPECT_EQ(set_aside(), 0U);
+}
+
+TEST_F(SegmentTest, TheLockOfADeadProcessIsTakenOver) {
+  const auto segment = open_segment(options_);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(in_child([this] {
+      const auto own = Segment::open(options_);
+      if (!own.ok()) return false;
+      const Segment::Lock lock(*own.value());
+      _exit(0);
+    }));
+    const Segment::Lock lock(*segment);
+  }
+}
+
+TEST_F(SegmentTest, AChildOfForkKnowsThatItIsOne) {
+  const auto segment = open_segment(options_);
+  EXPECT_FALSE(segment->forked());
+  EXPECT_TRUE(in_child([&] { return segment->forked(); }));
+}
+
+TEST_F(SegmentTest, SyncReachesEverythingAppended) {
+  const auto segment = open_segment(options_);
+  History history(*segment);
+  append(history, "app", "c", "1");
+  ASSERT_TRUE(segment->sync(history.head()).ok());
+  EXPECT_EQ(segment->map().header().synced.load(), history.head());
+}
+
+}  // namespace
+}  // namespace polyglot::core::testing
