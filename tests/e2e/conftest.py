@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
         time.sleep(0.01)
     return value
+
+
+def is_running(pid: int) -> bool:
+    """Also false for a dead process that nobody has reaped yet."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 class Gateway:
@@ -103,7 +111,7 @@ class Gateway:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers' end")
+        wait_until(lambda: not any(map(is_running, workers)), "the workers' end")
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
@@ -172,6 +180,20 @@ def start(spawn: Callable[..., Gateway]) -> Callable[..., Gateway]:
 @pytest.fixture
 def gateway(start: Callable[..., Gateway]) -> Gateway:
     return start()
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """For tests that only talk to it, each in a channel of its own."""
+    gateway = Gateway(tmp_path_factory.mktemp("shared"), free_port(), ("--workers", "2"), {})
+    yield gateway.wait_until_ready()
+    gateway.kill_everything()
+
+
+@pytest.fixture
+def room() -> str:
+    """A channel that nobody else uses."""
+    return f"room:{uuid.uuid4()}"
 
 
 @pytest.fixture(name="wait_until")

@@ -11,17 +11,14 @@ EVENT = b'{"type":"message","data":{"text":"Hello"}}'
 class Raw:
     """A connection that is spoken to in bytes."""
 
-    def __init__(self, gateway) -> None:
+    def __init__(self, gateway, room: str) -> None:
+        self.path = f"/apps/demo/channels/{room}/publish"
         self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def head(self, *lines: str, path: str = "/apps/demo/channels/room:1/publish") -> None:
-        fixed = (
-            f"POST {path} HTTP/1.1",
-            "Host: gateway",
-            "X-API-Key: valid_key_demo",
-            "Content-Type: application/json",
-        )
+    def head(self, *lines: str) -> None:
+        request = f"POST {self.path} HTTP/1.1"
+        fixed = (request, "Host: gateway", "X-API-Key: valid_key_demo", "Content-Type: application/json")
         self.socket.sendall("\r\n".join((*fixed, *lines, "", "")).encode())
 
     def send(self, data: bytes) -> None:
@@ -37,82 +34,84 @@ class Raw:
 
 
 @pytest.fixture
-def raw(gateway):
-    connection = Raw(gateway)
+def raw(shared_gateway, room):
+    connection = Raw(shared_gateway, room)
     yield connection
     connection.socket.close()
 
 
-def count(gateway) -> int:
-    return gateway.history("room:1")["count"]
+@pytest.fixture
+def count(shared_gateway, room):
+    """How many events the room has."""
+    return lambda: shared_gateway.history(room)["count"]
 
 
-def test_a_body_that_comes_byte_by_byte(gateway, raw):
+def test_a_body_that_comes_byte_by_byte(raw, count):
     raw.head(f"Content-Length: {len(EVENT)}")
     for byte in EVENT:
         raw.send(bytes([byte]))
     assert raw.status() == 200
-    assert count(gateway) == 1
+    assert count() == 1
 
 
-def test_a_chunked_body(gateway, raw):
+def test_a_chunked_body(raw, count):
     raw.head("Transfer-Encoding: chunked")
     for part in (EVENT[:1], EVENT[1:20], EVENT[20:]):
         raw.send(b"%x\r\n%s\r\n" % (len(part), part))
     raw.send(b"0\r\n\r\n")
     assert raw.status() == 200
-    assert count(gateway) == 1
+    assert count() == 1
 
 
-def test_a_body_that_is_cut_off_leaves_nothing(gateway, raw):
+def test_a_body_that_is_cut_off_leaves_nothing(raw, count):
     raw.head(f"Content-Length: {len(EVENT)}")
     raw.send(EVENT[:-5])
     raw.socket.shutdown(socket.SHUT_WR)
     raw.socket.settimeout(20)
     answer = raw.socket.recv(65536)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_a_chunked_body_that_is_cut_off_leaves_nothing(gateway, raw):
+def test_a_chunked_body_that_is_cut_off_leaves_nothing(raw, count):
     raw.head("Transfer-Encoding: chunked")
     raw.send(b"%x\r\n%s\r\n" % (len(EVENT), EVENT))
     raw.socket.shutdown(socket.SHUT_WR)
     answer = raw.socket.recv(65536)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_a_chunked_body_without_a_sane_chunk_size(gateway, raw):
+def test_a_chunked_body_without_a_sane_chunk_size(raw, count):
     raw.head("Transfer-Encoding: chunked")
     raw.send(b"zz\r\n" + EVENT)
     assert raw.status() == 400
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_both_a_length_and_chunks_is_refused(gateway, raw):
+def test_both_a_length_and_chunks_is_refused(raw, count):
     raw.head(f"Content-Length: {len(EVENT)}", "Transfer-Encoding: chunked")
     raw.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(EVENT), EVENT))
     assert raw.status() == 400
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_an_oversized_body_is_refused_before_it_is_read(gateway, raw):
+def test_an_oversized_body_is_refused_before_it_is_read(raw, count):
     raw.head("Content-Length: 1000000000")
     assert raw.status() == 413
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_an_oversized_chunked_body_is_refused_before_its_end(gateway, raw):
+def test_an_oversized_chunked_body_is_refused_before_its_end(raw, count):
     raw.head("Transfer-Encoding: chunked")
     part = b" " * 65537
     raw.send(b"%x\r\n%s\r\n" % (len(part), part))
     assert raw.status() == 413
-    assert count(gateway) == 0
+    assert count() == 0
 
 
 @pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
-def test_the_limit_is_exact(gateway, raw, extra, status):
+def test_the_limit_is_exact(raw, extra, status):
     frame = b'{"type":"message","data":"%s"}'
     body = frame % (b"x" * (65536 - len(frame % b"") + extra))
     raw.head(f"Content-Length: {len(body)}")
@@ -133,18 +132,18 @@ def test_the_limit_is_exact(gateway, raw, extra, status):
         EVENT + b"x",
     ],
 )
-def test_what_is_not_strict_json_or_no_event_is_refused(gateway, raw, body):
+def test_what_is_not_strict_json_or_no_event_is_refused(raw, body, count):
     raw.head(f"Content-Length: {len(body)}")
     raw.send(body)
     assert raw.status() == 400
-    assert count(gateway) == 0
+    assert count() == 0
 
 
-def test_numbers_of_any_size_come_back_as_they_were_sent(gateway):
+def test_numbers_of_any_size_come_back_as_they_were_sent(shared_gateway, room):
     number = "1" * 1000
     body = f'{{"type":"message","data":[{number}, 1E400, -0.0]}}'.encode()
-    assert gateway.request("POST", "/apps/demo/channels/room:1/publish", body).status == 200
-    history = gateway.request("GET", "/apps/demo/channels/room:1/history").body
+    assert shared_gateway.request("POST", f"/apps/demo/channels/{room}/publish", body).status == 200
+    history = shared_gateway.request("GET", f"/apps/demo/channels/{room}/history").body
     assert f'"data":[{number}, 1E400, -0.0],'.encode() in history
 
 
@@ -153,7 +152,7 @@ def test_headers_beyond_reason_are_refused(raw):
     assert raw.status() == 431
 
 
-def test_one_connection_serves_many_requests(gateway, raw):
+def test_one_connection_serves_many_requests(raw):
     for offset in range(1, 4):
         raw.head(f"Content-Length: {len(EVENT)}")
         raw.send(EVENT)

@@ -38,6 +38,8 @@ def started(worker: Worker) -> None:
 
     def stop() -> None:
         worker.handle_exit(signal.SIGTERM, None)
+        # Connections that finish what they do from now on are closed instead of kept for another request.
+        worker.cfg.set("keepalive", 0)
         application.drain()
 
     def reload() -> None:
