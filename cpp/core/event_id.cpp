@@ -9,12 +9,27 @@ namespace {
 
 constexpr std::uint64_t kMaxMilliseconds = (std::uint64_t{1} << 48) - 1;
 
+// The big-endian number of some bytes.
+std::uint64_t number(const Ulid& id, std::size_t at, std::size_t bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    value = value << 8 | id[at + i];
+  }
+  return value;
+}
+
 }  // namespace
 
 EventIds::EventIds() {
   std::random_device device;
   std::seed_seq seed{device(), device(), device(), device(), device(), device(), device(), device()};
   random_.seed(seed);
+}
+
+EventIds::EventIds(const Ulid& last) : EventIds() {
+  milliseconds_ = number(last, 0, 6);
+  high_ = number(last, 6, 2);
+  low_ = number(last, 8, 8);
 }
 
 Ulid EventIds::next(TimeUs now) {
@@ -51,13 +66,6 @@ Ulid EventIds::next(TimeUs now) {
 void write_event_id(const Ulid& id, char* out) {
   // Crockford's base 32; 128 bits in 26 digits, so that the first stands for three bits only.
   static constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-  const auto get = [&id](std::size_t at, std::size_t bytes) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < bytes; ++i) {
-      value = value << 8 | id[at + i];
-    }
-    return value;
-  };
   const auto put = [&out](std::uint64_t value, int digits) {
     for (int shift = 5 * (digits - 1); shift >= 0; shift -= 5) {
       *out++ = kDigits[value >> shift & 31];
@@ -65,9 +73,9 @@ void write_event_id(const Ulid& id, char* out) {
   };
   std::memcpy(out, "evt_", 4);
   out += 4;
-  put(get(0, 6), 10);
-  put(get(6, 5), 8);
-  put(get(11, 5), 8);
+  put(number(id, 0, 6), 10);
+  put(number(id, 6, 5), 8);
+  put(number(id, 11, 5), 8);
 }
 
 std::string event_id_text(const Ulid& id) {

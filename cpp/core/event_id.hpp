@@ -25,6 +25,8 @@ using Ulid = std::array<std::uint8_t, 16>;
 class EventIds {
  public:
   EventIds();
+  // Gives only ids greater than `last`.
+  explicit EventIds(const Ulid& last);
   Ulid next(TimeUs now);
 
  private:
