@@ -64,7 +64,6 @@ def document(version: str, root: str) -> Json:
             },
             "parameters": parameters(),
             "headers": headers(),
-            "responses": {code: _problem(code) for code in sorted({*_WRITING, "invalid_channel"})},
             "schemas": schemas(),
         },
     }
@@ -277,10 +276,7 @@ def _errors(*codes: str) -> Json:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(CODES[code].http_status, []).append(code)
-    return {
-        str(status): {"$ref": f"#/components/responses/{codes[0]}"} if len(codes) == 1 else _problem(*codes)
-        for status, codes in sorted(by_status.items())
-    }
+    return {str(status): _problem(*sharing) for status, sharing in sorted(by_status.items())}
 
 
 def _problem(*codes: str) -> Json:

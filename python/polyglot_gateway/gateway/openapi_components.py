@@ -127,7 +127,12 @@ def schemas() -> Json:
             {
                 "results": {
                     "type": "array",
-                    "items": {"anyOf": [_object({"channel": channel, **ack}), _object(refused, optional=("channel",))]},
+                    "items": {
+                        "anyOf": [
+                            _object({"channel": channel, **ack, "replayed": {"const": True}}, optional=("replayed",)),
+                            _object(refused, optional=("channel",)),
+                        ]
+                    },
                 }
             }
         ),

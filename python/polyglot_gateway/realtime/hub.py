@@ -111,8 +111,8 @@ class Hub:
         ready.register(self._stop, select.POLLIN)
         try:
             while not self._draining:
+                self._deliver(feed)  # before the first wait: a feed calls only after it was found empty
                 ready.poll(_POLL_MILLISECONDS)
-                self._deliver(feed)
         except Exception as error:
             # Streams also read when they have waited for a heartbeat, so they go on, only later than they should;
             # the next subscription starts the follower again.

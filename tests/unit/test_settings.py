@@ -1,0 +1,259 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.errors import SettingsError, Unauthorized
+from polyglot_gateway.settings import Settings, load_settings
+
+DIGEST = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # of "secret"
+KEY = f'{{ name = "ci", sha256 = "{DIGEST}", scopes = ["publish", "history"] }}'
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Loads in an empty folder and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in [*Settings.model_fields, "mix_env"]:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def run(toml: str = "", env: dict[str, str] | None = None, dotenv: str = "", **overrides: Any) -> Settings:
+        Path("polyglot.toml").write_text(toml)
+        Path(".env").write_text(dotenv)
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        return load_settings(**overrides)
+
+    return run
+
+
+def test_the_defaults_serve_a_newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [*Settings.model_fields, "mix_env"]:
+        monkeypatch.delenv(name.upper(), raising=False)
+    settings = load_settings()
+    assert (settings.polyglot_env, settings.bind, settings.log_format) == ("dev", "127.0.0.1:4000", "console")
+    assert 1 <= settings.workers <= 64
+    assert (settings.history_size, settings.max_event_bytes, settings.max_batch_bytes) == (1000, 65536, 1048576)
+    assert (settings.trusted_proxies, settings.cors_origins) == (["127.0.0.1", "::1"], [])
+
+
+def test_production_listens_for_others_and_logs_for_machines(load: Callable[..., Settings]) -> None:
+    settings = load(f"[apps.demo]\nkeys = [{KEY}]", {"POLYGLOT_ENV": "prod"})
+    assert (settings.bind, settings.log_format, settings.development) == ("0.0.0.0:4000", "json", False)
+    assert settings.warnings() == []
+
+
+def test_the_nearest_source_wins(load: Callable[..., Settings]) -> None:
+    toml, dotenv, env = (
+        "workers = 2\nhistory_size = 2\nhistory_ttl = 2\nmax_channels = 2",
+        ("WORKERS=3\nHISTORY_SIZE=3\nHISTORY_TTL=3\n"),
+        {"WORKERS": "4", "HISTORY_SIZE": "4"},
+    )
+    settings = load(toml, env, dotenv, workers=5)
+    assert (settings.workers, settings.history_size, settings.history_ttl, settings.max_channels) == (5, 4, 3, 2)
+
+
+def test_an_override_of_none_is_not_given(load: Callable[..., Settings]) -> None:
+    assert load(env={"WORKERS": "7"}, workers=None).workers == 7
+
+
+def test_foreign_and_empty_variables_are_ignored(load: Callable[..., Settings]) -> None:
+    settings = load(env={"HISTORY_SIZE": "", "APPS": "x", "REDIS_HOST": "r"}, dotenv="JWT_SECRET=s\nWORKERS=\n")
+    assert settings.history_size == 1000
+    assert settings.apps == {}
+
+
+@pytest.mark.parametrize(
+    ("env", "toml", "found"),
+    [
+        ({"MIX_ENV": "prod"}, "", "prod"),
+        ({"MIX_ENV": "prod"}, 'polyglot_env = "dev"', "prod"),
+        ({"MIX_ENV": "dev", "POLYGLOT_ENV": "prod"}, "", "prod"),
+    ],
+)
+def test_mix_env_is_another_name(load: Callable[..., Settings], env: dict[str, str], toml: str, found: str) -> None:
+    assert load(f"{toml}\n[apps.demo]\nkeys = [{KEY}]", env).polyglot_env == found
+
+
+@pytest.mark.parametrize(
+    ("env", "overrides", "bind"),
+    [
+        ({"PORT": "5000"}, {}, "127.0.0.1:5000"),
+        ({"PORT": "5000", "BIND": "[::1]:4000"}, {}, "[::1]:5000"),
+        ({"PORT": "5000", "BIND": "unix:/run/p.sock"}, {}, "unix:/run/p.sock"),
+        ({"PORT": "5000"}, {"bind": "0.0.0.0:6000"}, "0.0.0.0:6000"),
+        ({"BIND": "localhost:4100"}, {}, "localhost:4100"),
+    ],
+)
+def test_port_replaces_the_port_of_bind(
+    load: Callable[..., Settings], env: dict[str, str], overrides: dict[str, str], bind: str
+) -> None:
+    assert load(env=env, **overrides).bind == bind
+
+
+def test_lists_are_separated_by_commas_or_toml_arrays(load: Callable[..., Settings]) -> None:
+    settings = load('trusted_proxies = ["10.0.0.0/8"]', {"CORS_ORIGINS": "https://a.example, http://b.example:8080,"})
+    assert settings.cors_origins == ["https://a.example", "http://b.example:8080"]
+    assert settings.trusted_proxies == ["10.0.0.0/8"]
+
+
+WRONG_VARIABLES = [
+    ("POLYGLOT_ENV", "test", "'dev' or 'prod'"),
+    ("BIND", "4000", "host:port or unix:path"),
+    ("BIND", ":4000", "host:port or unix:path"),
+    ("BIND", "host:0", "1 to 65535"),
+    ("BIND", "unix:", "name the socket"),
+    ("PORT", "70000", "65535"),
+    ("WORKERS", "0", "greater than or equal to 1"),
+    ("WORKERS", "65", "less than or equal to 64"),
+    ("WORKERS", "two", "valid integer"),
+    ("SERVER", "native", "'wsgi'"),
+    ("HISTORY_SIZE", "65536", "65535"),
+    ("HISTORY_TTL", "-1", "greater than or equal to 0"),
+    ("HISTORY_TTL", "inf", "finite"),
+    ("HISTORY_BYTES", "1048575", "1048576"),
+    ("MAX_CHANNELS", "1000001", "1000000"),
+    ("MAX_EVENT_BYTES", "63", "64"),
+    ("MAX_EVENT_BYTES", "1048577", "1048576"),
+    ("MAX_BATCH_BYTES", "1", "64"),
+    ("IDEMPOTENCY_KEYS", "0", "1"),
+    ("DURABILITY", "disk", "'process', 'interval' or 'sync'"),
+    ("CORS_ORIGINS", "example.com", "https://example.com"),
+    ("CORS_ORIGINS", "https://example.com/app", "without a path"),
+    ("TRUSTED_PROXIES", "proxy.local", "10.0.0.0/8"),
+    ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ("LOG_FORMAT", "xml", "'console' or 'json'"),
+    ("GRACEFUL_TIMEOUT", "-1", "greater than or equal to 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), WRONG_VARIABLES)
+def test_a_wrong_variable_is_named_with_its_value_and_what_is_allowed(
+    load: Callable[..., Settings], name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(env={name: value})
+    (line,) = caught.value.message.splitlines()
+    assert line.startswith(name.lower())
+    assert value in line
+    assert allowed in line
+
+
+RULE = '[apps.demo]\nrules = [{ channels = "room:*", %s }]'
+WRONG_FILES = [
+    ("nonsense = 1", r"nonsense: there is no such setting"),
+    ("workers = true", r"workers: True: must be a number"),
+    ("apps = 1", r"apps: 1: "),
+    ("[apps", r"polyglot_config: 'polyglot\.toml' is not TOML: "),
+    ("[apps.demo]\nkey = []", r"apps\.demo\.key: there is no such setting"),
+    ('[apps."a.b"]', r"apps\.a\.b.*: "),
+    ('[apps."*"]\nkeys = [' + KEY + "]", r"apps\.\*\.keys: not allowed"),
+    ('[apps.demo]\nkeys = [{ sha256 = "x", scopes = ["publish"] }]', r"apps\.demo\.keys\.0\.sha256: .*64 hex digits"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}", scopes = ["all"] }}]', r"scopes\.0: .*'publish', 'history'"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}", scopes = [] }}]', r"apps\.demo\.keys\.0\.scopes: .*at least 1"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}" }}]', r"apps\.demo\.keys\.0\.scopes: Field required"),
+    ("[apps.demo]\nrules = [{ history_size = 1 }]", r"apps\.demo\.rules\.0\.channels: Field required"),
+    ('[apps.demo]\nrules = [{ channels = "a b" }]', r"apps\.demo\.rules\.0\.channels: 'a b': "),
+    (RULE % "history_size = 2000", r"apps\.demo\.rules: history_size 2000 .*'room:\*'.* 1 to 1000"),
+    (RULE % "history_size = 0", r"rules\.0\.history_size: 0: .*greater than or equal to 1"),
+    (RULE % 'history_size = "5"', r"rules\.0\.history_size: '5': .*integer"),
+    (RULE % "history_ttl = -1", r"rules\.0\.history_ttl: -1: .*greater than or equal to 0"),
+    (RULE % "max_event_bytes = 1", r"rules\.0\.max_event_bytes: 1: .*64"),
+    (RULE % "public_read = 1", r"rules\.0\.public_read: 1: .*boolean"),
+    (RULE % "ttl = 1", r"rules\.0\.ttl: there is no such setting"),
+]
+
+
+@pytest.mark.parametrize(("toml", "line"), WRONG_FILES)
+def test_what_is_wrong_in_the_file_is_named(load: Callable[..., Settings], toml: str, line: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(toml)
+    assert any(re.match(line, said) or re.search(line, said) for said in caught.value.message.splitlines())
+
+
+def test_each_wrong_setting_has_its_line(load: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load("nonsense = 1\nmax_channels = 0", {"WORKERS": "0", "LOG_LEVEL": "loud"})
+    named = [line.partition(":")[0] for line in caught.value.message.splitlines()]
+    assert sorted(named) == ["log_level", "max_channels", "nonsense", "workers"]
+
+
+def test_a_key_written_by_mistake_is_not_repeated(load: Callable[..., Settings]) -> None:
+    for keys in ('{ sha256 = "hunter2", scopes = ["publish"] }', '"hunter2"', '{ key = "hunter2" }'):
+        with pytest.raises(SettingsError) as caught:
+            load(f"[apps.demo]\nkeys = [{keys}]")
+        assert "hunter2" not in caught.value.message
+
+
+def test_a_file_that_is_named_has_to_exist(load: Callable[..., Settings], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"polyglot_config: 'other\.toml'"):
+        load(env={"POLYGLOT_CONFIG": "other.toml"})
+    (tmp_path / "other.toml").write_text("workers = 3")
+    assert load("workers = 9").workers == 3
+
+
+def test_production_needs_a_key(load: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError, match="no app has a key"):
+        load('[apps.demo]\nrules = [{ channels = "*" }]', polyglot_env="prod")
+
+
+def test_development_is_warned_of(load: Callable[..., Settings]) -> None:
+    assert len(load().warnings()) == 1
+    assert len(load(bind="localhost:1").warnings()) == len(load(bind="unix:/run/p.sock").warnings()) == 1
+    assert "0.0.0.0:4000" in load(bind="0.0.0.0:4000").warnings()[1]
+
+
+def test_rules_and_keys_hold_in_the_core(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    settings = load(
+        f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*", max_event_bytes = 64, public_read = true }}]\n'
+        '[apps."*"]\nrules = [{ channels = "*", max_event_bytes = 128 }]',
+        max_event_bytes=4096,
+        polyglot_env="prod",
+    )
+    engine.configure(settings.access(), settings.rules())
+    assert engine.max_event_bytes("demo", "room:1") == 64
+    assert engine.max_event_bytes("demo", "hall:1") == 4096
+    assert engine.max_event_bytes("another", "room:1") == 128
+    engine.authorize("demo", "hall:1", "secret", "publish")
+    engine.authorize("demo", "room:1", "", "history")
+    for app, channel, key in (("demo", "hall:1", ""), ("demo", "hall:1", "valid_key_demo"), ("another", "a", "")):
+        with pytest.raises(Unauthorized):
+            engine.authorize(app, channel, key, "history")
+
+
+def test_in_development_everything_can_be_read(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    settings = load(f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*" }}]')
+    engine.configure(settings.access(), settings.rules())
+    for app, channel in (("demo", "room:1"), ("demo", "hall:1"), ("any", "a")):
+        engine.authorize(app, channel, "", "history")
+        engine.authorize(app, channel, f"valid_key_{app}", "publish")
+    engine.authorize("demo", "room:1", "secret", "publish")
+
+
+def test_what_is_shown_holds_no_digest(load: Callable[..., Settings]) -> None:
+    shown = load(f"[apps.demo]\nkeys = [{KEY}]").shown()
+    assert shown["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish", "history"]}]
+    assert DIGEST not in str(shown)
+    assert shown["bind"] == "127.0.0.1:4000"
+
+
+def test_rereading_takes_the_apps_and_leaves_the_rest(load: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = load("workers = 2\n[apps.old]", history_size=500)
+    (tmp_path / "polyglot.toml").write_text("workers = 3\n[apps.new]")
+    fresh = settings.reread()
+    assert list(fresh.apps) == ["new"]
+    assert (fresh.workers, fresh.history_size) == (2, 500)
+    assert list(settings.apps) == ["old"]
+    assert list(fresh.reread().apps) == ["new"]
+
+
+def test_rereading_refuses_what_does_not_go_with_the_rest(load: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = load("history_size = 100")
+    rule = '[apps.demo]\nrules = [{ channels = "*", history_size = 200 }]'
+    (tmp_path / "polyglot.toml").write_text(f"history_size = 300\n{rule}")
+    with pytest.raises(SettingsError, match="1 to 100"):
+        settings.reread()
