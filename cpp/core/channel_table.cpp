@@ -134,12 +134,13 @@ std::uint32_t ChannelTable::take_slot(bool& evicted) {
     const Candidate candidate = candidates_.front();
     candidates_.pop_front();
     ChannelSlot& slot = map_.channel(candidate.index);
-    if (slot.generation.load(kRelaxed) != candidate.generation) continue;
-    if (!SegmentMap::live(candidate.generation)) return candidate.index;
+    const std::uint64_t generation = slot.generation.load(kRelaxed);
+    if (!SegmentMap::live(generation)) return candidate.index;
+    // A slot that got another channel was touched too. One that only forgot its past keeps its place.
     if (slot.touched.load(kRelaxed) != candidate.touched) continue;
     evicted = true;
     header.void_epoch.store(new_epoch(), kRelaxed);
-    slot.generation.store(candidate.generation + 1, kRelease);
+    slot.generation.store(generation + 1, kRelease);
     remove(map_, slot.name_hash.load(kRelaxed), candidate.index);
     return candidate.index;
   }

@@ -2,7 +2,7 @@
 // so the totals are those of all workers, living and dead, of the data folder.
 //
 // Histogram buckets: each power of two of nanoseconds from 2^8 (256 ns) on is cut into 4 equal parts; bucket 0 is all
-// below 256 ns, the last one everything from 2^39 ns (9 minutes) on. So a bucket is at most 25 % wide.
+// below 256 ns, the last one everything from 1.5 * 2^39 ns (14 minutes) on. So a bucket is at most 25 % wide.
 //
 // Thread safety: all of it.
 #pragma once
