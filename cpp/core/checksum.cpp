@@ -62,12 +62,15 @@ std::uint32_t crc32c(std::uint32_t crc, const void* bytes, std::size_t size) {
 std::uint64_t hash64(std::uint64_t seed, std::string_view bytes) {
   constexpr std::uint64_t kOdd1 = 0x9E3779B97F4A7C15, kOdd2 = 0xD6E8FEB86659FD93;
   std::uint64_t state = seed ^ mix(bytes.size() ^ kOdd1, kOdd2);
-  while (!bytes.empty()) {
-    std::uint64_t word = 0;
-    const std::size_t part = bytes.size() < 8 ? bytes.size() : 8;
-    std::memcpy(&word, bytes.data(), part);
+  std::uint64_t word;
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+    std::memcpy(&word, bytes.data(), 8);
     state = mix(state ^ word ^ kOdd1, kOdd2);
-    bytes.remove_prefix(part);
+  }
+  if (!bytes.empty()) {
+    word = 0;
+    std::memcpy(&word, bytes.data(), bytes.size());
+    state = mix(state ^ word ^ kOdd1, kOdd2);
   }
   return mix(state ^ kOdd2, kOdd1);
 }

@@ -30,12 +30,15 @@ inline void load_shared(void* to, const std::byte* shared, std::size_t size) {
 inline void store_shared(std::byte* shared, const void* from, std::size_t size) {
   auto* in = static_cast<const std::byte*>(from);
   auto* words = reinterpret_cast<std::uint64_t*>(shared);
-  for (; size > 0; in += 8, ++words) {
-    std::uint64_t word = 0;
-    const std::size_t part = size < 8 ? size : 8;
-    std::memcpy(&word, in, part);
+  std::uint64_t word;
+  for (; size >= 8; size -= 8, in += 8, ++words) {
+    std::memcpy(&word, in, 8);
     std::atomic_ref<std::uint64_t>(*words).store(word, std::memory_order_relaxed);
-    size -= part;
+  }
+  if (size > 0) {
+    word = 0;
+    std::memcpy(&word, in, size);
+    std::atomic_ref<std::uint64_t>(*words).store(word, std::memory_order_relaxed);
   }
 }
 
