@@ -198,7 +198,7 @@ def _channels() -> Json:
             _query(
                 "limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Most channels to give."
             ),
-            _query("cursor", {"type": "string", "format": "base64url"}, "What `next` of the page before says."),
+            _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}, "What `next` of the page before says."),
         ],
         "responses": {"200": _reply("A page of channels.", "Channels"), **_errors("invalid_parameter", *_READING)},
     }
