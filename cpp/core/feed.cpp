@@ -42,24 +42,28 @@ FeedNews Feed::poll() {
   FeedNews news;
   sleeping().fetch_and(~bit_, kRelaxed);
   pipe_.drain();
-  const std::uint64_t head = map_.header().head.load(kAcquire);
-  if (cursor_ == head) {
-    sleeping().fetch_or(bit_, kRelaxed);
-    // Orders the mark before the last look; pairs with the same fence in Waker::wake.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (map_.header().head.load(kAcquire) == cursor_) return news;
-    sleeping().fetch_and(~bit_, kRelaxed);
-  }
-  if (!collect(news, map_.header().head.load(kAcquire))) {
-    news.overrun = true;
-    cursor_ = map_.header().head.load(kAcquire);
-    counters_.add(Counter::feed_overruns);
+  const SharedU64& head = map_.header().head;
+  // Goes on after records that are no news: whoever gets none sleeps.
+  while (news.channels.empty() && !news.overrun) {
+    if (cursor_ == head.load(kAcquire)) {
+      sleeping().fetch_or(bit_, kRelaxed);
+      // Orders the mark before the last look; pairs with the same fence in Waker::wake.
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (cursor_ == head.load(kAcquire)) return news;
+      sleeping().fetch_and(~bit_, kRelaxed);
+    }
+    if (!collect(news, head.load(kAcquire))) {
+      news.overrun = true;
+      cursor_ = head.load(kAcquire);
+      counters_.add(Counter::feed_overruns);
+    }
   }
   return news;
 }
 
 bool Feed::collect(FeedNews& news, std::uint64_t head) {
   std::set<std::tuple<std::uint32_t, std::uint64_t>> seen;
+  std::set<std::pair<std::string, std::string>> named;  // a channel may have had several lives
   for (int n = 0; n < kMaxRecords && cursor_ < head; ++n) {
     if (map_.run(cursor_) < sizeof(RecordHeader)) {
       cursor_ += map_.run(cursor_);
@@ -78,8 +82,9 @@ bool Feed::collect(FeedNews& news, std::uint64_t head) {
     const std::size_t app_at = record.kind == RecordKind::event ? kAppAt : 0;
     const std::size_t channel_at = app_at + record.app_length + (record.kind == RecordKind::event ? kBetween : 0);
     if (channel_at + record.channel_length > wanted) return false;
-    news.channels.emplace_back(std::string(names + app_at, record.app_length),
-                               std::string(names + channel_at, record.channel_length));
+    const auto [name, is_new] = named.emplace(std::string(names + app_at, record.app_length),
+                                              std::string(names + channel_at, record.channel_length));
+    if (is_new) news.channels.push_back(*name);
   }
   return true;
 }

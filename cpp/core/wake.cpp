@@ -64,7 +64,7 @@ int Waker::pipe(std::uint32_t worker) {
 }
 
 unsigned Waker::wake() {
-  // Orders the append before the look at who sleeps; pairs with the same fence in Feed::sleep.
+  // Orders the append before the look at who sleeps; pairs with the same fence in Feed::poll.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   SharedU64& sleeping = segment_.map().header().sleeping;
   if (sleeping.load(std::memory_order_relaxed) == 0) return 0;
