@@ -1,6 +1,7 @@
 #include "core/recovery.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/channel.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kRelease = std::memory_order_release;
+constexpr TimeUs kLongAgo = std::numeric_limits<TimeUs>::min() / 2;
 
 // An append whose `last` is stored is committed: readers may have seen it. Its record lies at head.
 void finish_append(const SegmentMap& map) {
@@ -50,7 +52,8 @@ void settle_idempotency(const SegmentMap& map) {
       load_shared(start.data(), map.log(position) + sizeof(RecordHeader), start.size());
       committed = envelope_id({start.data(), start.size()}) == event_id_text(slot.id);
     }
-    if (!committed) slot = {};
+    // Its time is over. Emptied, it would hide the keys behind it.
+    if (!committed) slot.time_us = kLongAgo;
   }
   header.idempotency_pending.store(0, kRelease);
 }

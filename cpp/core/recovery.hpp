@@ -5,7 +5,7 @@
 //   append   tail_moved        oldest records given up, nothing written yet        harmless
 //            filler_written    the rest of the log's lap is skipped                harmless
 //            record_written    bytes beyond head                                   harmless: overwritten later
-//            key_written       idempotency slot written, idempotency_pending set   the slot is cleared
+//            key_written       idempotency slot written, idempotency_pending set   the slot's time is ended
 //            ring_written      the ring names the record, the channel does not     harmless: overwritten later
 //            committed         channel's `last` stored, head not                   head moves over the record
 //            head_moved        idempotency_pending still set                       it is cleared, the slot stays
