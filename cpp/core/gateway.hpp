@@ -46,9 +46,9 @@ struct GatewayOptions {
 
 // Who publishes; all texts live as long as the call.
 struct Sender {
-  std::string_view idempotency_key;  // empty: none; at most kMaxIdempotencyKey bytes
-  std::string_view source_ip;
-  std::string_view user_id;
+  std::string_view idempotency_key = {};  // empty: none; at most kMaxIdempotencyKey bytes
+  std::string_view source_ip = {};
+  std::string_view user_id = {};
 };
 
 struct Ack {

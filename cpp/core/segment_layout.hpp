@@ -119,8 +119,8 @@ struct ChannelLife {
 struct alignas(8) ChannelName {
   std::uint8_t app_length;
   std::uint8_t channel_length;
-  // App, then channel, then zeros up to a multiple of 8; the longest names have room for those too, so that names can be
-  // compared word by word.
+  // App, then channel, then zeros up to a multiple of 8; the longest names have room for those too, so that names can
+  // be compared word by word.
   std::array<char, kMaxAppLength + kMaxChannelLength + 6> text;
 };
 
