@@ -1,0 +1,49 @@
+// The check of a 20-byte API key.
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "core/access.hpp"
+
+namespace polyglot::core {
+namespace {
+
+constexpr std::string_view kKey = "pk_0123456789abcdefg";
+static_assert(kKey.size() == 20);
+
+void Sha256(benchmark::State& state) {
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(sha256(kKey));
+  }
+}
+BENCHMARK(Sha256);
+
+void Sha256Portable(benchmark::State& state) {
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(sha256_portable(kKey));
+  }
+}
+BENCHMARK(Sha256Portable);
+
+void CheckKey(benchmark::State& state) {
+  Access access;
+  for (std::int64_t i = 1; i < state.range(0); ++i) {
+    access.add_key("demo-app", sha256(std::to_string(i)), kPublish);
+  }
+  access.add_key("demo-app", sha256(kKey), kPublish);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(access.check("demo-app", kKey, kPublish));
+  }
+}
+BENCHMARK(CheckKey)->ArgName("keys")->Arg(1)->Arg(10);
+
+void CheckDevelopmentKey(benchmark::State& state) {
+  Access access(true);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(access.check("demo-app", "valid_key_demo-app", kPublish));
+  }
+}
+BENCHMARK(CheckDevelopmentKey);
+
+}  // namespace
+}  // namespace polyglot::core
