@@ -1,8 +1,8 @@
-// A history file with foreign bytes in it. Opening it gives a Status or a segment that answers as it should: every event it gives back
-// is one that was published, offsets run without holes, publishing goes on.
+// A history file with foreign bytes in it. Opening it gives a Status or a segment that answers as it should: every
+// event it gives back is one that was published, offsets run without holes, publishing goes on.
 //
-// Input: patches of 12 bytes: 4 for where (modulo the size of the file), 8 that are written there; then as many bytes as
-// are left say how much of the file is cut off, if any.
+// Input: patches of 12 bytes: 4 for where (modulo the size of the file), 8 that are written there; then as many bytes
+// as are left say how much of the file is cut off, if any.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -26,8 +26,11 @@ void require(bool good) {
 struct Template {
   Template() : folder((std::filesystem::temp_directory_path() / "polyglot-fuzz-XXXXXX").string()) {
     require(mkdtemp(folder.data()) != nullptr);
-    options.segment = {
-        .data_dir = folder, .history_size = 15, .history_bytes = kMinLogBytes, .max_channels = 4, .idempotency_keys = 16};
+    options.segment = {.data_dir = folder,
+                       .history_size = 15,
+                       .history_bytes = kMinLogBytes,
+                       .max_channels = 4,
+                       .idempotency_keys = 16};
     {
       auto gateway = Gateway::open(options);
       require(gateway.ok());
