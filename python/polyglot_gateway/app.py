@@ -76,8 +76,6 @@ class Application:
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
         )
-        for warning in settings.warnings():
-            _log.warning(warning)
         for notice in engine.notices():
             _log.warning(notice)
 
@@ -111,7 +109,9 @@ class Application:
 
 
 def create_app(settings: Settings | None = None) -> Application:
-    """Return the gateway, made from `settings` or else from what `load_settings` finds; sets the logs up too.
+    """Return the gateway, made from `settings` or else from what `load_settings` finds.
+
+    Sets the logs up too, and says there what whoever started this should know about the settings.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -119,4 +119,7 @@ def create_app(settings: Settings | None = None) -> Application:
     """
     settings = settings or load_settings()
     configure_logs(settings.log_level, settings.log_format)
-    return Application(settings)
+    application = Application(settings)
+    for warning in settings.warnings():
+        _log.warning(warning)
+    return application

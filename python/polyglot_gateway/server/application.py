@@ -33,7 +33,7 @@ class Server(BaseApplication):
     def load(self) -> Application:
         """Make the application; called once in each worker. Ends the worker when that fails, which ends the server."""
         try:
-            return create_app(self.settings)
+            return Application(self.settings)
         except GatewayError as error:
             print(f"polyglot: {error}", file=sys.stderr, flush=True)
             sys.exit(Master.WORKER_BOOT_ERROR)
@@ -62,6 +62,7 @@ def serve(**overrides: Any) -> None:
     reason = why_not_free(settings.bind, PATIENCE_SECONDS)
     if reason:
         raise SettingsError(f"bind: cannot listen on {settings.bind}: {reason}; choose another with --bind or PORT")
-    # Opened and let go again before the first fork: a full disk or a wrong version is said once, not once a worker.
+    # Opened and let go again before the first fork: a full disk or a wrong version is said once, not once a worker. The
+    # workers inherit the logs that this sets up.
     create_app(settings).close()
     Server(settings).run()
