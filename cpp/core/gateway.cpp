@@ -183,7 +183,7 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
     counters_.add(Counter::replays);
   } else {
     counters_.add(Counter::publishes);
-    counters_.add(Counter::publish_bytes, size);
+    counters_.add(Counter::publish_bytes, append.envelope.size());
   }
   counters_.add_time(Timer::publish, clock_() - began);
   return Ack{append.id, append.time, append.offset, append.epoch, append.replayed};
@@ -271,7 +271,7 @@ Result<std::string> Gateway::append_all(std::string_view app, std::vector<Outgoi
         append_ack_members(reply, {done.id, done.time, done.offset, done.epoch, done.replayed});
         if (done.replayed) reply.append(",\"replayed\":true");
         counters_.add(done.replayed ? Counter::replays : Counter::publishes);
-        if (!done.replayed) counters_.add(Counter::publish_bytes, out.size);
+        if (!done.replayed) counters_.add(Counter::publish_bytes, done.envelope.size());
       }
     }
     if (!out.status.ok()) {

@@ -25,23 +25,24 @@ std::string_view gap_reason_text(GapReason reason) {
 
 // What can be worked out before the lock is taken.
 struct History::Prepared {
+  Prepared(const Append& append, const ChannelTable& table, std::uint64_t seed)
+      : key(append.app, append.channel, seed),
+        ref(table.find(key)),
+        crc(crc32c(0, append.envelope.data(), append.envelope.size())) {}
+
   ChannelKey key;
   std::optional<ChannelRef> ref;
   std::uint32_t crc;
 };
 
 void History::append(std::span<Append> appends) {
-  std::vector<Prepared> several;
   std::optional<Prepared> single;
-  auto prepare = [&](const Append& append) {
-    const ChannelKey key(append.app, append.channel, map_.header().seed);
-    return Prepared{key, table_.find(key), crc32c(0, append.envelope.data(), append.envelope.size())};
-  };
+  std::vector<Prepared> several;
   if (appends.size() == 1) {
-    single.emplace(prepare(appends.front()));
+    single.emplace(appends.front(), table_, map_.header().seed);
   } else {
     several.reserve(appends.size());
-    for (const Append& append : appends) several.push_back(prepare(append));
+    for (const Append& append : appends) several.emplace_back(append, table_, map_.header().seed);
   }
   {
     const Segment::Lock lock(segment_);
@@ -108,7 +109,8 @@ void History::append_one(Append& append, const Prepared& prepared) {
   record.epoch = append.epoch;
   record.time_us = std::max(append.time, static_cast<TimeUs>(slot.newest_us.load(kRelaxed)));
   record.channel = ref.index;
-  record.payload = static_cast<std::uint32_t>(append.envelope.size() + ending_size);
+  append.envelope = {append.envelope.data(), append.envelope.size() + ending_size};
+  record.payload = static_cast<std::uint32_t>(append.envelope.size());
   write_record(record, append.envelope.data(), crc32c(prepared.crc, ending, ending_size));
 
   if (key_slot) {

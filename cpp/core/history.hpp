@@ -26,7 +26,7 @@ namespace polyglot::core {
 // One event to append, and what became of it.
 struct Append {
   // REQUIRES: app and channel passed their checks; the envelope ends with `"offset":` (event.hpp), carries this id, and
-  // has kMaxOffsetLength writable bytes behind it, where its end is written.
+  // has kMaxOffsetLength writable bytes behind it, where its end is written. Once appended it is the whole envelope.
   std::string_view app;
   std::string_view channel;
   std::span<char> envelope = {};
