@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import json
 import re
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_errors_lists_every_code_as_the_core_has_it():
         assert documented[name][-1] == info.mend
         if not name.startswith("storage_"):
             assert documented[name][0] == str(info.http_status)
+
+
+def test_errors_shows_an_answer_as_it_is():
+    text = (DOCS / "errors.md").read_text()
+    shown = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    real = json.loads(_core.problem_json("invalid_json", "…", 8, "…"))
+    assert shown | {"detail": real["detail"]} == real
 
 
 def bit_ceil(number: int) -> int:

@@ -1,0 +1,29 @@
+"""The wheel: it builds, and works in an environment that has nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: object, cwd: Path) -> str:
+    answer = subprocess.run([str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path):
+    build = f"--config-settings=build-dir={tmp_path / 'build'}"
+    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-deps", "--wheel-dir", tmp_path, build, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "empty", cwd=tmp_path)
+    installed = tmp_path / "empty" / "bin"
+    run(installed / "python", "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
+    code = "from polyglot_gateway import _core; _core.check_json(b'{}'); print(_core.__version__)"
+    version = run(installed / "python", "-c", code, cwd=tmp_path).strip()
+    assert run(installed / "polyglot", "--version", cwd=tmp_path).split() == ["polyglot", version]
+    assert "serve" in run(installed / "polyglot", "--help", cwd=tmp_path)
