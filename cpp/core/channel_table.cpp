@@ -71,7 +71,8 @@ ChannelKey::ChannelKey(std::string_view app, std::string_view channel, std::uint
   std::memcpy(name.text.data() + app.size(), channel.data(), channel.size());
   const std::size_t used = app.size() + channel.size();
   std::memset(name.text.data() + used, 0, std::min<std::size_t>(8, name.text.size() - used));
-  hash = hash64(seed, {reinterpret_cast<const char*>(&name), length_of(name)});
+  // Of the texts, not of the name just written: reading back bytes that are still on their way to the cache is slow.
+  hash = hash64(hash64(seed, app), channel);
 }
 
 bool read_name(const SegmentMap& map, const ChannelRef& ref, ChannelName& name) {

@@ -11,6 +11,8 @@ namespace polyglot::core {
 namespace {
 
 constexpr std::uint64_t kPublishWrapping = 17;  // {"type":,"data":}
+constexpr std::size_t kEnvelopeWrapping = 256;  // more than an envelope has around its names, type and data
+constexpr std::size_t kResultWrapping = 192;    // the same of an acknowledgement in a list of results
 
 void append_number(std::string& out, std::uint64_t number) {
   char digits[kMaxOffsetLength];
@@ -226,7 +228,12 @@ Result<std::string> Gateway::broadcast(std::string_view app, std::string_view bo
 Result<std::string> Gateway::append_all(std::string_view app, std::vector<Outgoing>& events, const Sender& sender,
                                         std::int64_t began) {
   const TimeUs time = began / 1000;
+  std::size_t expected = 0;
+  for (const Outgoing& out : events) {
+    expected += app.size() + out.channel.size() + out.event.type.size() + out.event.data.size() + kEnvelopeWrapping;
+  }
   std::string envelopes;
+  envelopes.reserve(expected);
   std::vector<Append> appends;
   std::vector<IdempotencyKey> keys;
   appends.reserve(events.size());
@@ -258,6 +265,7 @@ Result<std::string> Gateway::append_all(std::string_view app, std::vector<Outgoi
   if (Status status = settle(); !status.ok()) return status;
 
   std::string reply = "{\"results\":[";
+  reply.reserve(events.size() * (kResultWrapping + (events.empty() ? 0 : events.front().channel.size())));
   append = appends.begin();
   for (std::size_t i = 0; i < events.size(); ++i) {
     Outgoing& out = events[i];

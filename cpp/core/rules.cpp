@@ -7,6 +7,9 @@ void Rules::add(std::string_view app, ChannelPattern pattern, const ChannelRule&
 }
 
 const ChannelRule& Rules::find(std::string_view app, std::string_view channel) const {
+  if (apps_.empty()) {
+    return default_;
+  }
   auto list = apps_.find(app);
   if (list == apps_.end()) {
     list = apps_.find(std::string_view("*"));
