@@ -41,7 +41,7 @@ class Access:
     def __init__(self, development: bool = False) -> None: ...
     def add_app(self, app: str) -> None: ...
     def add_key(self, app: str, sha256: str, scopes: Sequence[str]) -> None:
-        """`sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin". InvalidParameter otherwise."""
+        """`sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin". Else InvalidParameter."""
 
 @final
 class ChannelRule:
@@ -75,8 +75,8 @@ class Feed:
     def poll(self) -> tuple[list[tuple[str, str]], bool]:
         """The (app, channel) pairs appended to since the last poll, each once, and whether the feed was overrun.
 
-        After an overrun the list is incomplete: every channel may have changed. An empty list means nothing is left and the
-        descriptor will become readable again.
+        After an overrun the list is incomplete: every channel may have changed. An empty list means nothing is left and
+        the descriptor will become readable again.
         """
 
 @final
@@ -111,7 +111,13 @@ class Gateway:
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> Ack: ...
     def publish_batch(
-        self, app: str, body: bytes, ndjson: bool = False, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        ndjson: bool = False,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
     ) -> bytes: ...
     def broadcast(
         self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
@@ -140,7 +146,7 @@ class Gateway:
         """Totals of all workers, living and dead; refusals as "refused.<code>"."""
 
     def latencies(self) -> dict[str, tuple[list[float], list[int], float]]:
-        """Per operation ("publish", "history"): upper bounds of the buckets in seconds, counts per bucket, sum in seconds.
+        """Per operation ("publish", "history"): bounds of the buckets in seconds, counts per bucket, sum in seconds.
 
         There is one more count than bounds: of what was slower than the last bound.
         """

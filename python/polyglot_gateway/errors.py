@@ -14,8 +14,8 @@ GatewayError
 └── SettingsError         a setting is wrong; the gateway does not start
 ```
 
-The codes, their HTTP statuses and their advice stand in one table, in ``cpp/core/status.cpp``; ``polyglot_gateway._core``
-raises these classes by code.
+The codes, their HTTP statuses and their advice stand in one table, in ``cpp/core/status.cpp``;
+``polyglot_gateway._core`` raises these classes by code.
 """
 
 from __future__ import annotations

@@ -1,29 +1,32 @@
 """The engine contract: what every engine promises, whatever keeps the events.
 
-**Order.** Each channel has one total order, the same for every reader. An event's place in it is its `offset`: 1 for the
-first event of an epoch, then one more for each, without holes.
+**Order.** Each channel has one total order, the same for every reader. An event's place in it is its `offset`: 1 for
+the first event of an epoch, then one more for each, without holes.
 
-**Epoch.** 16 hex digits that name one unbroken life of a channel. It changes exactly when the channel's past is gone or can
-no longer be vouched for: the channel was forgotten, evicted or lost. A position is the pair (epoch, offset); an offset under
-another epoch means nothing. A channel that has no events yet has an epoch too, with offset 0.
+**Epoch.** 16 hex digits that name one unbroken life of a channel. It changes exactly when the channel's past is gone or
+can no longer be vouched for: the channel was forgotten, evicted or lost. A position is the pair (epoch, offset); an
+offset under another epoch means nothing. A channel that has no events yet has an epoch too, with offset 0.
 
-**Atomicity.** An event is appended whole, together with its offset, or not at all. Of a batch each event is on its own: some
-may be acknowledged and others refused, and the answers stand in the order of the events.
+**Atomicity.** An event is appended whole, together with its offset, or not at all. Of a batch each event is on its own:
+some may be acknowledged and others refused, and the answers stand in the order of the events.
 
 **Acknowledgement.** When `publish` returns, the engine has the event: every later read by any process sees it, and it
 survives what the engine's durability setting names. When it raises a `RequestError` nothing was kept. When it raises a
-`TemporaryError` nothing was kept either and the same request may be sent again. A caller that got no answer at all does not
-know, and sends again with the same idempotency key.
+`TemporaryError` nothing was kept either and the same request may be sent again. A caller that got no answer at all does
+not know, and sends again with the same idempotency key.
 
 **Idempotency.** Within five minutes, the same key in the same channel returns the first acknowledgement again, with
-`replayed` set, from every process; with a different body it raises `IdempotencyMismatch`. When the engine cannot remember one
-more key it raises `Overloaded` rather than forget one early. Batch and broadcast use the key once for each of their events.
+`replayed` set, from every process; with a different body it raises `IdempotencyMismatch`. When the engine cannot
+remember one more key it raises `Overloaded` rather than forget one early. Batch and broadcast use the key once for each
+of their events.
 
 **Loss.** History is bounded. Reading from a position whose next event is gone returns what is left and says what is
-missing in a `Gap`; so does reading under an old epoch or from beyond the end. A reader that follows `read` from position to
-position therefore sees each event or a gap that covers it: at-least-once, and with offsets effectively once.
+missing in a `Gap`; so does reading under an old epoch or from beyond the end. A reader that follows `read` from
+position to position therefore sees each event or a gap that covers it: at-least-once, and with offsets effectively
+once.
 
-**Failure.** Every error is a `polyglot_gateway.errors.GatewayError`. Nothing here blocks longer than its engine's time-outs.
+**Failure.** Every error is a `polyglot_gateway.errors.GatewayError`. Nothing here blocks longer than its engine's
+time-outs.
 """
 
 from __future__ import annotations
@@ -33,8 +36,9 @@ from typing import Literal, NamedTuple, Protocol
 GapReason = Literal["overwritten", "expired", "epoch_changed", "beyond_end"]
 """Why events are missing.
 
-overwritten: newer events took their place; expired: older than the rule's history_ttl; epoch_changed: the position belongs to
-a past that is gone; beyond_end: the position lies past the newest event, so it was not given by this history.
+overwritten: newer events took their place; expired: older than the rule's history_ttl; epoch_changed: the position
+belongs to a past that is gone; beyond_end: the position lies past the newest event, so it was not given by this
+history.
 """
 
 
@@ -109,12 +113,18 @@ class Engine(Protocol):
     ) -> Ack:
         """Check, serialise and append the event `{"type": str, "data": any}` in `body`.
 
-        Raises: InvalidApp, InvalidChannel, InvalidJson, InvalidEvent, PayloadTooLarge, IdempotencyMismatch, InvalidParameter
-            (an idempotency key longer than 255 bytes), Overloaded, EngineUnavailable.
+        Raises: InvalidApp, InvalidChannel, InvalidJson, InvalidEvent, PayloadTooLarge, IdempotencyMismatch,
+        InvalidParameter (an idempotency key longer than 255 bytes), Overloaded, EngineUnavailable.
         """
 
     def publish_batch(
-        self, app: str, body: bytes, ndjson: bool = False, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        ndjson: bool = False,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
     ) -> bytes:
         """Append up to 1000 events: `{"events":[{"channel","type","data"},…]}`, or one such event a line when `ndjson`.
 
@@ -125,7 +135,7 @@ class Engine(Protocol):
     def broadcast(
         self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> bytes:
-        """Append one event to each of up to 100 channels: `{"channels":[…],"type","data"}`. Returns as publish_batch."""
+        """Append one event to each of up to 100 channels: `{"channels":[…],"type","data"}`; as publish_batch."""
 
     def history(
         self,
@@ -139,16 +149,17 @@ class Engine(Protocol):
     ) -> bytes:
         """Events as the JSON reply `{"app_id","channel","count","events","epoch","offset","recovered","gap"}`.
 
-        Without `since` the newest `limit` events, with it the first `limit` after it; `until` is the last offset wanted.
-        Oldest first, or newest first when `reverse` (then the newest of the range). `epoch` is the one that `since` belongs
-        to, "" for the present one. "offset" is the channel's newest; "recovered" is false exactly when "gap" is not null;
-        "gap" is `{"from","to","reason"}`.
+        Without `since` the newest `limit` events, with it the first `limit` after it; `until` is the last offset
+        wanted. Oldest first, or newest first when `reverse` (then the newest of the range). `epoch` is the one that
+        `since` belongs to, "" for the present one. "offset" is the channel's newest; "recovered" is false exactly when
+        "gap" is not null; "gap" is `{"from","to","reason"}`.
 
-        Raises: InvalidApp, InvalidChannel, InvalidParameter (limit not in 1..1000, a malformed epoch), EngineUnavailable.
+        Raises: InvalidApp, InvalidChannel, InvalidParameter (limit not in 1..1000, a malformed epoch),
+        EngineUnavailable.
         """
 
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page:
-        """The same for a follower: up to `limit` events after the position; without `since`, where the channel stands now."""
+        """The same for a follower: `limit` events after the position; without `since`, where the channel stands."""
 
     def forget(self, app: str, channel: str) -> str:
         """Drop the channel's past; returns its new epoch. A channel that never was stays so, without error."""
