@@ -36,6 +36,7 @@ tidy() {
 
 if [ "$lane" = test ]; then
   step "ruff" ruff check .
+  step "ruff format" ruff format --check .
   step "mypy" mypy
   step "clang-format" format_check
   step "C++ tests" cpp_tests release

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# As somebody without a key of the apps that are made up, and as one who has all rights in one app. In the batches of the
+# As somebody without a key of the apps that are made up, and as one with all rights in one app. In the batches of the
 # latter an event may be refused with the answer 200, and a key used twice is refused in a valid request.
 STRANGER = 'headers = { X-API-Key = "valid_key_other" }\n'
 INSIDER = """

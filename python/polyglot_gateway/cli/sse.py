@@ -24,7 +24,8 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[ServerSentEvent]:
     Args:
         lines: The stream's lines, each with its line end.
     """
-    type_, data, last_id = "", [], ""
+    type_, last_id = "", ""
+    data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:

@@ -7,7 +7,7 @@ history at its end.
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import gevent
 
@@ -34,7 +34,7 @@ def started(worker: Worker) -> None:
 
     They run in greenlets, so they may wait and log; a plain signal handler could interrupt any line of Python.
     """
-    application: Application = worker.wsgi
+    application = cast("Application", worker.wsgi)
 
     def stop() -> None:
         worker.handle_exit(signal.SIGTERM, None)

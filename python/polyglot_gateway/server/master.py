@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 from gunicorn.arbiter import Arbiter
 
 from polyglot_gateway.errors import SettingsError
 from polyglot_gateway.server.hooks import HELD_BACK
+from polyglot_gateway.server.logger import Logger
+
+if TYPE_CHECKING:
+    from polyglot_gateway.server.application import Server
 
 
 class Master(Arbiter):
     """Keeps the workers alive, and tells them to read polyglot.toml again."""
+
+    app: Server
+    log: Logger
 
     def handle_hup(self) -> None:
         """Check polyglot.toml; tell the workers when it is right, else say what is wrong and keep the old rules.
