@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
 #include "core/channel.hpp"
@@ -89,7 +90,11 @@ void give_new_epoch(const SegmentMap& map, std::uint32_t channel, ChannelLife& l
   life.epoch.store(epoch, kRelaxed);
 }
 
-void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& life, Loss& loss) {
+// By epoch, as it was before verify: the newest offset that is left.
+using Newest = std::unordered_map<std::uint64_t, std::uint64_t>;
+
+void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& life, bool kernel_died, Newest& left,
+                    Loss& loss) {
   const std::uint64_t epoch = life.epoch.load(kRelaxed);
   const std::uint64_t last = life.last.load(kRelaxed);
   const std::uint64_t reach = map.geometry().ring_slots - 1;
@@ -105,15 +110,28 @@ void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& lif
   // Events that newer ones pushed out of the log are no damage. Their ring entries point before the tail.
   const std::uint64_t tail = map.header().tail.load(kRelaxed);
   auto pushed_out = [&](std::uint64_t offset) { return map.ring(index, offset).load(kRelaxed) < tail; };
-  if (last >= oldest && newest < oldest && pushed_out(last)) return;
+  const bool all_pushed_out = last >= oldest && newest < oldest && pushed_out(last);
+  if (all_pushed_out) newest = last;
+  left[epoch] = newest;
+  if (newest < oldest || all_pushed_out) first = newest + 1;
   if (newest < last) {
     ++loss.newest;
-    if (newest < oldest) first = newest + 1;
     life.last.store(newest, kRelaxed);
-    give_new_epoch(map, index, life, first, newest);
   }
+  if (newest < last || kernel_died) give_new_epoch(map, index, life, first, newest);
+  if (all_pushed_out) return;
   if (newest >= oldest && first > oldest && !pushed_out(first - 1)) ++loss.older;
   if (last >= oldest) life.first.store(first, kRelaxed);
+}
+
+// An answer must not be given again for an event that is gone.
+void forget_keys(const SegmentMap& map, const Newest& left, bool kernel_died) {
+  for (std::uint64_t i = 0; i < map.geometry().idempotency_slots; ++i) {
+    IdempotencySlot& slot = map.idempotency(i);
+    const auto channel = left.find(slot.epoch);
+    if (channel == left.end() ? kernel_died : slot.offset > channel->second) slot.time_us = kLongAgo;
+  }
+  map.header().idempotency_pending.store(0, kRelease);
 }
 
 }  // namespace
@@ -138,7 +156,7 @@ void repair(const SegmentMap& map) {
   if (map.header().table_changing.load(kRelaxed) != 0) ChannelTable::rebuild(map);
 }
 
-bool verify(const SegmentMap& map, std::vector<std::string>& notices) {
+bool verify(const SegmentMap& map, bool kernel_died, std::vector<std::string>& notices) {
   Header& header = map.header();
   const std::uint64_t head = header.head.load(kRelaxed), tail = header.tail.load(kRelaxed);
   if (head % 8 != 0 || tail > head || head - tail > map.geometry().log_bytes) return false;
@@ -146,6 +164,7 @@ bool verify(const SegmentMap& map, std::vector<std::string>& notices) {
     return false;
   finish_append(map);
   Loss loss;
+  Newest left;
   for (std::uint32_t i = 0; i < map.geometry().max_channels; ++i) {
     ChannelSlot& slot = map.channel(i);
     const std::uint64_t generation = slot.generation.load(kRelaxed);
@@ -165,11 +184,15 @@ bool verify(const SegmentMap& map, std::vector<std::string>& notices) {
     }
     slot.name_hash.store(ChannelKey(app_of(name), channel_of(name), header.seed).hash, kRelaxed);
     slot.touched.store(std::min(slot.touched.load(kRelaxed), header.head.load(kRelaxed)), kRelaxed);
-    verify_channel(map, i, life, loss);
+    verify_channel(map, i, life, kernel_died, left, loss);
   }
-  if (loss.channels != 0) header.void_epoch.store(new_epoch(), kRelaxed);
-  settle_idempotency(map);
+  if (loss.channels != 0 || kernel_died) header.void_epoch.store(new_epoch(), kRelaxed);
+  forget_keys(map, left, kernel_died);
   ChannelTable::rebuild(map);
+  if (kernel_died) {
+    notices.emplace_back(
+        "The machine went down while the history was in use: every channel goes on under a new epoch.");
+  }
   auto say = [&](std::uint64_t count, const char* what) {
     if (count != 0) notices.push_back(std::to_string(count) + what);
   };

@@ -18,6 +18,10 @@
 // repair() handles all of these, in microseconds. verify() in addition trusts nothing: it checks every record of every
 // channel by its CRC, as needed after a power cut, a copy or a tampering hand.
 //
+// A kernel that died may have left any part of the file older than another. What is there can be checked, but not what
+// is missing: a channel whose newest events never reached the disk looks whole. So after such a death every channel
+// goes on under a new epoch, with the events that are left, and whoever saw more than those is told.
+//
 // REQUIRES: the caller holds the segment's lock (repair) or is the only user of the file (verify).
 #pragma once
 
@@ -33,8 +37,9 @@ void repair(const SegmentMap& map);
 
 // False when head and tail make no sense: the file cannot be used. Appends one sentence per kind of loss to `notices`.
 // Channels whose newest events are gone go on from the newest whole one under a new epoch; events older than a damaged
-// one are given up.
-bool verify(const SegmentMap& map, std::vector<std::string>& notices);
+// one are given up; idempotency keys of events that are gone are forgotten.
+// `kernel_died`: the file was in use when its kernel ended, so that what is missing does not show.
+bool verify(const SegmentMap& map, bool kernel_died, std::vector<std::string>& notices);
 
 // The record at `position`, whole and with a right CRC? REQUIRES: position < head or the caller holds the lock.
 bool record_is_whole(const SegmentMap& map, std::uint64_t position, RecordHeader& header);

@@ -111,12 +111,27 @@ Status create_file(const std::string& path, const Geometry& geometry) {
   header.seed = new_epoch();
   header.identity_crc = identity_crc(header);
   header.void_epoch = new_epoch();
+  header.closed = 1;
   const bool written = pwrite(file.get(), page.data(), page.size(), 0) == static_cast<ssize_t>(page.size()) &&
                        fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
   if (written) return {};
   const int error = errno;
   unlink(fresh.c_str());
   return unusable(fresh, error, advice);
+}
+
+std::array<char, 40> boot_id() {
+  std::array<char, 40> text{};
+  const FileDescriptor file(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  if (file.valid() && read(file.get(), text.data(), 36) != 36) text.fill('\0');
+  return text;
+}
+
+// Openers and the last closer go one after the other, as long as this is held.
+FileDescriptor take_turn(const std::string& data_dir) {
+  FileDescriptor turn(open((data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (turn.valid() && flock(turn.get(), LOCK_EX) != 0) turn = FileDescriptor();
+  return turn;
 }
 
 struct Identity {
@@ -168,6 +183,14 @@ Segment::Segment(FileDescriptor file, std::byte* base, const Geometry& geometry,
       fork_count_(fork_count.load(std::memory_order_relaxed)) {}
 
 Segment::~Segment() {
+  if (opened_ && !forked()) {
+    const FileDescriptor turn = take_turn(data_dir_);
+    if (turn.valid() && try_lock(file_.get(), F_WRLCK, kUsersByte) && fdatasync(file_.get()) == 0) {
+      map_.header().closed = 1;
+      // Should this not reach the disk, the next opener after a reboot is merely more careful than it has to be.
+      static_cast<void>(msync(base_, kPage, MS_SYNC));
+    }
+  }
   munmap(base_, SegmentParts(map_.geometry()).end);
 }
 
@@ -181,9 +204,8 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
   std::error_code error;
   std::filesystem::create_directories(options.data_dir, error);
   if (error) return unusable(options.data_dir, error.value(), advice);
-  const FileDescriptor turn(::open((options.data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!turn.valid() || flock(turn.get(), LOCK_EX) != 0)
-    return unusable(options.data_dir + "/history.lock", errno, advice);
+  const FileDescriptor turn = take_turn(options.data_dir);
+  if (!turn.valid()) return unusable(options.data_dir + "/history.lock", errno, advice);
 
   const Geometry wanted = geometry_for(options);
   std::vector<std::string> notices;
@@ -223,7 +245,12 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
         init_mutex(header.sync_lock);
         header.sleeping = 0;
         header.synced = 0;
-        usable = verify(segment->map_, notices);
+        const bool kernel_died = header.closed == 0 && header.boot_id != boot_id();
+        usable = verify(segment->map_, kernel_died, notices);
+        header.boot_id = boot_id();
+        header.closed = 0;
+        // Before anything is written that a dying kernel could lose.
+        usable = usable && msync(base, kPage, MS_SYNC) == 0;
       }
       if (usable) {
         const int fd = segment->file_.get();
@@ -236,6 +263,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
                                                 " workers, the most that fit. Start fewer, or use another data_dir.");
         }
         segment->notices_ = std::move(notices);
+        segment->opened_ = true;
         return segment;
       }
     }

@@ -12,6 +12,9 @@
 //   made with other sizes            storage_unusable, or storage_busy while others use it; nothing is touched
 //   parts of it damaged              repaired by recovery.hpp, a notice left; channels that lost events get a new epoch
 //
+// Closing. The last user brings everything to the disk and marks the file as closed. A first opener that finds neither
+// that mark nor its own kernel's boot id knows that a kernel died with the file in use (recovery.hpp).
+//
 // Locking. One robust mutex guards every change; a writer that dies holding it leaves a state that recovery.hpp repairs
 // before the next one goes on. Readers do not lock.
 //
@@ -96,6 +99,7 @@ class Segment {
   SegmentMap map_;
   std::string data_dir_;
   std::uint32_t worker_ = 0;
+  bool opened_ = false;  // opening went through, so closing is to be done in order
   std::uint64_t fork_count_;
   std::vector<std::string> notices_;
 };

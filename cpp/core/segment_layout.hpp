@@ -78,6 +78,11 @@ struct Header {
   std::uint64_t file_bytes;
   std::uint64_t seed;  // of the hashes over names
 
+  // Which kernel's memory held the file last, and whether it was closed in order since. The text of
+  // /proc/sys/kernel/random/boot_id, then zeros.
+  std::array<char, 40> boot_id;
+  SharedU32 closed;  // 1: its last user closed it and everything was on the disk
+
   // Robust, process-shared. lock: everything below, the channel table, the rings, the log. sync_lock: `synced`.
   alignas(64) std::array<std::byte, 64> lock;
   alignas(64) std::array<std::byte, 64> sync_lock;

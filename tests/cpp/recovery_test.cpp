@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
 
 #include "core/checksum.hpp"
@@ -41,6 +42,16 @@ class RecoveryTest : public ::testing::Test {
     const Status status = gateway_->read("app", channel, {.limit = 1000, .since = since, .epoch = epoch}, page);
     EXPECT_TRUE(status.ok()) << status.message();
     return page;
+  }
+
+  // The file as another kernel would find it: not closed, and with a boot id that is not its own.
+  void die_with_the_kernel() {
+    const std::string path = folder_.path() + "/history.pgs";
+    map().header().boot_id.fill('0');
+    std::filesystem::copy_file(path, path + ".copy");
+    gateway_.reset();
+    std::filesystem::rename(path + ".copy", path);
+    reopen();
   }
 
   // In another process: takes the lock, changes the file, and dies without letting go.
@@ -354,6 +365,51 @@ TEST_F(RecoveryTest, EventsPushedOutOfTheLogAreNoDamage) {
   EXPECT_EQ(page.gap, GapReason::overwritten);
   EXPECT_EQ(page.gap_to, 1U);
   EXPECT_EQ(publish("old", "2").offset, 2U);
+}
+
+// A kernel that dies leaves the boot id of another and no mark of a close.
+TEST_F(RecoveryTest, AfterADeadKernelEveryChannelHasANewEpochAndItsEvents) {
+  for (int i = 1; i <= 3; ++i) publish("c", std::to_string(i));
+  publish("d", "1");
+  const std::uint64_t epoch = read("c").epoch, void_epoch = read("nothing").epoch;
+  die_with_the_kernel();
+  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
+  const HistoryPage page = read("c", 3, epoch_text(epoch));
+  EXPECT_EQ(page.gap, GapReason::epoch_changed);
+  EXPECT_EQ(page.items.size(), 3U);
+  EXPECT_NE(read("d").epoch, page.epoch);
+  EXPECT_NE(read("nothing").epoch, void_epoch);
+  EXPECT_EQ(publish("c", "4").offset, 4U);
+  reopen();
+  EXPECT_TRUE(gateway_->segment().notices().empty());
+  EXPECT_EQ(read("c", 3, epoch_text(page.epoch)).items.size(), 1U);
+}
+
+TEST_F(RecoveryTest, AfterADeadKernelKeysOfEventsThatAreThereAreKept) {
+  publish("c", "1", "kept");
+  die_with_the_kernel();
+  EXPECT_TRUE(publish("c", "1", "kept").replayed);
+}
+
+TEST_F(RecoveryTest, AfterADeadKernelKeysOfEventsThatAreGoneAreForgotten) {
+  publish("c", "1", "kept");
+  publish("c", "2", "lost");
+  const ChannelRef ref = ref_of("c");
+  SegmentMap::life(map().channel(ref.index), ref.generation).last.store(1);  // the page did not reach the disk
+  die_with_the_kernel();
+  EXPECT_TRUE(publish("c", "1", "kept").replayed);
+  EXPECT_FALSE(publish("c", "2", "lost").replayed);
+  EXPECT_EQ(read("c").items.size(), 2U);
+}
+
+TEST_F(RecoveryTest, AnOrderlyCloseBeforeARebootChangesNothing) {
+  publish("c", "1", "key");
+  const std::uint64_t epoch = read("c").epoch;
+  map().header().boot_id.fill('0');
+  reopen();
+  EXPECT_TRUE(gateway_->segment().notices().empty());
+  EXPECT_EQ(read("c").epoch, epoch);
+  EXPECT_TRUE(publish("c", "1", "key").replayed);
 }
 
 TEST_F(RecoveryTest, AChannelWithoutAReadableNameIsDroppedAndSaid) {
