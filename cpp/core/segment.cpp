@@ -183,15 +183,15 @@ Segment::Segment(FileDescriptor file, std::byte* base, const Geometry& geometry,
       fork_count_(fork_count.load(std::memory_order_relaxed)) {}
 
 Segment::~Segment() {
-  if (opened_ && !forked()) {
-    const FileDescriptor turn = take_turn(data_dir_);
-    if (turn.valid() && try_lock(file_.get(), F_WRLCK, kUsersByte) && fdatasync(file_.get()) == 0) {
-      map_.header().closed = 1;
-      // Should this not reach the disk, the next opener after a reboot is merely more careful than it has to be.
-      static_cast<void>(msync(base_, kPage, MS_SYNC));
-    }
+  const FileDescriptor turn = opened_ && !forked() ? take_turn(data_dir_) : FileDescriptor();
+  if (turn.valid() && try_lock(file_.get(), F_WRLCK, kUsersByte) && fdatasync(file_.get()) == 0) {
+    map_.header().closed = 1;
+    // Should this not reach the disk, the next opener after a reboot is merely more careful than it has to be.
+    static_cast<void>(msync(base_, kPage, MS_SYNC));
   }
+  // The locks go when both the map and the descriptor are gone, which is to be before the next one's turn.
   munmap(base_, SegmentParts(map_.geometry()).end);
+  file_ = FileDescriptor();
 }
 
 bool Segment::forked() const {

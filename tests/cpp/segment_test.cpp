@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -233,6 +234,19 @@ TEST_F(SegmentTest, OpenersRaceToMakeTheFile) {
   }
   EXPECT_EQ(slots, 0xFFU);
   EXPECT_EQ(set_aside(), 0U);
+}
+
+TEST_F(SegmentTest, OpenersAndTheLastCloserDoNotMeet) {
+  std::vector<std::thread> threads;
+  std::atomic<int> refused{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 100; ++n) refused += Segment::open(options_).ok() ? 0 : 1;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(refused, 0);
+  EXPECT_EQ(open_segment(options_)->notices().size(), 0U);
 }
 
 TEST_F(SegmentTest, TheLockOfADeadProcessIsTakenOver) {
