@@ -31,7 +31,10 @@ void finish_append(const SegmentMap& map) {
   const bool committed = SegmentMap::live(generation) && life.epoch.load(kRelaxed) == record.epoch &&
                          life.last.load(kRelaxed) == record.offset &&
                          map.ring(record.channel, record.offset).load(kRelaxed) == head;
-  if (committed) header.head.store(head + record_bytes(record.payload), kRelease);
+  if (!committed) return;
+  slot.touched.store(head, kRelaxed);
+  slot.newest_us.store(static_cast<std::uint64_t>(record.time_us), kRelaxed);
+  header.head.store(head + record_bytes(record.payload), kRelease);
 }
 
 // The slot belongs to the append that was in flight: it is right only if that append was committed.

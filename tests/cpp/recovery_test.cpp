@@ -2,84 +2,13 @@
 #include "core/recovery.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <functional>
 
 #include "core/checksum.hpp"
-#include "core/gateway.hpp"
 #include "core/shared_bytes.hpp"
-#include "temporary.hpp"
+#include "recovery_fixture.hpp"
 
 namespace polyglot::core::testing {
 namespace {
-
-class RecoveryTest : public ::testing::Test {
- protected:
-  RecoveryTest() {
-    options_.segment = small_options(folder_.path());
-    reopen();
-  }
-
-  void reopen() {
-    gateway_.reset();
-    auto opened = Gateway::open(options_);
-    ASSERT_TRUE(opened.ok()) << opened.status().message();
-    gateway_ = std::move(opened).value();
-  }
-
-  Ack publish(std::string_view channel, std::string_view data, std::string_view key = {}) {
-    const std::string body = R"({"type":"t","data":)" + std::string(data) + "}";
-    const auto ack = gateway_->publish("app", channel, body, {.idempotency_key = key, .source_ip = "", .user_id = ""});
-    EXPECT_TRUE(ack.ok()) << ack.status().message();
-    return ack.ok() ? ack.value() : Ack{};
-  }
-
-  HistoryPage read(std::string_view channel, std::uint64_t since = 0, std::string_view epoch = {}) {
-    HistoryPage page;
-    const Status status = gateway_->read("app", channel, {.limit = 1000, .since = since, .epoch = epoch}, page);
-    EXPECT_TRUE(status.ok()) << status.message();
-    return page;
-  }
-
-  // The file as another kernel would find it: not closed, and with a boot id that is not its own.
-  void die_with_the_kernel() {
-    const std::string path = folder_.path() + "/history.pgs";
-    map().header().boot_id.fill('0');
-    std::filesystem::copy_file(path, path + ".copy");
-    gateway_.reset();
-    std::filesystem::rename(path + ".copy", path);
-    reopen();
-  }
-
-  // In another process: takes the lock, changes the file, and dies without letting go.
-  void die_holding_lock(const std::function<void(const SegmentMap&)>& change) {
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      auto segment = Segment::open(options_.segment);
-      if (!segment.ok()) _exit(1);
-      const Segment::Lock lock(*segment.value());
-      change(segment.value()->map());
-      _exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_EQ(status, 0);
-  }
-
-  const SegmentMap& map() { return gateway_->segment().map(); }
-  std::uint64_t repairs() { return gateway_->counters().total(Counter::repairs); }
-  ChannelRef ref_of(std::string_view channel) {
-    return ChannelTable(map()).find(ChannelKey("app", channel, map().header().seed)).value();
-  }
-
-  TemporaryFolder folder_;
-  GatewayOptions options_;
-  std::unique_ptr<Gateway> gateway_;
-};
 
 // The next record of channel "c", complete but for the steps that the caller leaves out.
 struct NextRecord {
@@ -317,119 +246,6 @@ TEST_F(RecoveryTest, LifeFlippedWithoutWordToTheFeedIsANewEpoch) {
   const Ack ack = publish("c", "2");
   EXPECT_EQ(ack.epoch, 99U);
   EXPECT_EQ(ack.offset, 1U);
-}
-
-// What only a first opener may find: bytes that a disk lost or a hand changed.
-TEST_F(RecoveryTest, DamagedNewestEventEndsTheEpochAndKeepsTheRest) {
-  for (int i = 1; i <= 5; ++i) publish("c", std::to_string(i));
-  const std::uint64_t epoch = read("c").epoch;
-  const ChannelRef ref = ref_of("c");
-  map().log(map().ring(ref.index, 5).load())[60] ^= std::byte{1};
-  reopen();
-  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
-  const HistoryPage page = read("c", 4, epoch_text(epoch));
-  EXPECT_EQ(page.gap, GapReason::epoch_changed);
-  EXPECT_EQ(page.last, 4U);
-  EXPECT_NE(page.epoch, epoch);
-  EXPECT_EQ(page.items.size(), 4U);
-  EXPECT_EQ(publish("c", "6").offset, 5U);
-  EXPECT_EQ(read("c").items.size(), 5U);
-  reopen();
-  EXPECT_TRUE(gateway_->segment().notices().empty());
-  EXPECT_EQ(read("c").items.size(), 5U);
-}
-
-TEST_F(RecoveryTest, DamagedOlderEventIsAGap) {
-  for (int i = 1; i <= 5; ++i) publish("c", std::to_string(i));
-  const std::uint64_t epoch = read("c").epoch;
-  const ChannelRef ref = ref_of("c");
-  map().log(map().ring(ref.index, 2).load())[60] ^= std::byte{1};
-  reopen();
-  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
-  const HistoryPage page = read("c", 0, epoch_text(epoch));
-  EXPECT_EQ(page.epoch, epoch);
-  EXPECT_EQ(page.gap, GapReason::overwritten);
-  EXPECT_EQ(page.gap_from, 1U);
-  EXPECT_EQ(page.gap_to, 2U);
-  EXPECT_EQ(page.items.size(), 3U);
-}
-
-TEST_F(RecoveryTest, EventsPushedOutOfTheLogAreNoDamage) {
-  const std::string data = '"' + std::string(60000, 'x') + '"';
-  publish("old", "1");
-  for (int i = 0; i < 40; ++i) publish("c", data);
-  const std::uint64_t epoch = read("old").epoch;
-  reopen();
-  EXPECT_TRUE(gateway_->segment().notices().empty());
-  const HistoryPage page = read("old", 0, epoch_text(epoch));
-  EXPECT_EQ(page.gap, GapReason::overwritten);
-  EXPECT_EQ(page.gap_to, 1U);
-  EXPECT_EQ(publish("old", "2").offset, 2U);
-}
-
-// A kernel that dies leaves the boot id of another and no mark of a close.
-TEST_F(RecoveryTest, AfterADeadKernelEveryChannelHasANewEpochAndItsEvents) {
-  for (int i = 1; i <= 3; ++i) publish("c", std::to_string(i));
-  publish("d", "1");
-  const std::uint64_t epoch = read("c").epoch, void_epoch = read("nothing").epoch;
-  die_with_the_kernel();
-  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
-  const HistoryPage page = read("c", 3, epoch_text(epoch));
-  EXPECT_EQ(page.gap, GapReason::epoch_changed);
-  EXPECT_EQ(page.items.size(), 3U);
-  EXPECT_NE(read("d").epoch, page.epoch);
-  EXPECT_NE(read("nothing").epoch, void_epoch);
-  EXPECT_EQ(publish("c", "4").offset, 4U);
-  reopen();
-  EXPECT_TRUE(gateway_->segment().notices().empty());
-  EXPECT_EQ(read("c", 3, epoch_text(page.epoch)).items.size(), 1U);
-}
-
-TEST_F(RecoveryTest, AfterADeadKernelKeysOfEventsThatAreThereAreKept) {
-  publish("c", "1", "kept");
-  die_with_the_kernel();
-  EXPECT_TRUE(publish("c", "1", "kept").replayed);
-}
-
-TEST_F(RecoveryTest, AfterADeadKernelKeysOfEventsThatAreGoneAreForgotten) {
-  publish("c", "1", "kept");
-  publish("c", "2", "lost");
-  const ChannelRef ref = ref_of("c");
-  SegmentMap::life(map().channel(ref.index), ref.generation).last.store(1);  // the page did not reach the disk
-  die_with_the_kernel();
-  EXPECT_TRUE(publish("c", "1", "kept").replayed);
-  EXPECT_FALSE(publish("c", "2", "lost").replayed);
-  EXPECT_EQ(read("c").items.size(), 2U);
-}
-
-TEST_F(RecoveryTest, AnOrderlyCloseBeforeARebootChangesNothing) {
-  publish("c", "1", "key");
-  const std::uint64_t epoch = read("c").epoch;
-  map().header().boot_id.fill('0');
-  reopen();
-  EXPECT_TRUE(gateway_->segment().notices().empty());
-  EXPECT_EQ(read("c").epoch, epoch);
-  EXPECT_TRUE(publish("c", "1", "key").replayed);
-}
-
-TEST_F(RecoveryTest, AChannelWithoutAReadableNameIsDroppedAndSaid) {
-  publish("c", "1");
-  publish("d", "1");
-  const std::uint64_t void_epoch = read("nothing").epoch;
-  map().channel(ref_of("c").index).name.text[0] = ' ';
-  reopen();
-  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
-  EXPECT_EQ(read("c").last, 0U);
-  EXPECT_NE(read("nothing").epoch, void_epoch);
-  EXPECT_EQ(read("d").last, 1U);
-}
-
-TEST_F(RecoveryTest, PositionsWithoutSenseSetTheFileAside) {
-  publish("c", "1");
-  map().header().tail.store(map().header().head.load() + 8);
-  reopen();
-  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
-  EXPECT_EQ(publish("c", "1").offset, 1U);
 }
 
 TEST(RecordTest, IsWholeOnlyWithEveryByte) {
