@@ -32,7 +32,8 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, *command, "--no-control-socket", "--pythonpath", str(HERE), "served:application()"],
             cwd=folder,
-            env={"DATA_DIR": "data", "HISTORY_BYTES": str(16 << 20), "MAX_CHANNELS": "100", "LOG_LEVEL": "error"},
+            # The smallest log, so that it is soon gone round and its pages are warm.
+            env={"DATA_DIR": "data", "HISTORY_BYTES": str(1 << 20), "MAX_CHANNELS": "100", "LOG_LEVEL": "error"},
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
