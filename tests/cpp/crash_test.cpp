@@ -97,10 +97,12 @@ GatewayOptions options_for(const TemporaryFolder& folder) {
   auto gateway = Gateway::open(options);
   if (!gateway.ok()) _exit(1);
   HistoryPage page;
-  for (std::uint32_t channel = 0;; channel = (channel + 1) % kChannels) {
-    const auto last = gateway.value()->channel("app", channel_name(channel))->last;
-    const Status status =
-        gateway.value()->read("app", channel_name(channel), {.limit = 50, .since = last < 20 ? 0 : last - 20}, page);
+  for (std::uint32_t turn = 0;; ++turn) {
+    const std::string channel = channel_name(turn / 2 % kChannels);
+    // The newest, where writers die, and the oldest, which they overwrite.
+    const auto last = gateway.value()->channel("app", channel)->last;
+    const std::uint64_t since = turn % 2 == 0 || last < 20 ? 0 : last - 20;
+    const Status status = gateway.value()->read("app", channel, {.limit = 50, .since = since}, page);
     bool good = status.ok();
     for (std::size_t i = 0; i < page.items.size(); ++i) {
       const HistoryItem& item = page.items[i];
