@@ -168,7 +168,7 @@ class Reader {
   }
 
   // Why the text is refused as a whole: the cursor's trouble before what was noted.
-  Status verdict(Status noted) const { return cursor_.status().ok() ? std::move(noted) : cursor_.status(); }
+  Status verdict(const Status& noted) const { return cursor_.status().ok() ? noted : cursor_.status(); }
 
  private:
   // Reads a value that is not what was asked for.
@@ -243,7 +243,7 @@ Result<SentEvent> parse_event(std::string_view body) {
   if (read && reader.end() && noted.ok()) {
     return event;
   }
-  return reader.verdict(std::move(noted));
+  return reader.verdict(noted);
 }
 
 Result<std::vector<BatchItem>> parse_batch(std::string_view body) {
@@ -276,7 +276,7 @@ Result<std::vector<BatchItem>> parse_batch(std::string_view body) {
   if (reader.members("The batch", kBatchMembers, noted, read_events) && reader.end() && noted.ok()) {
     return items;
   }
-  return reader.verdict(std::move(noted));
+  return reader.verdict(noted);
 }
 
 Result<std::vector<BatchItem>> parse_ndjson(std::string_view body) {
@@ -362,7 +362,7 @@ Result<Broadcast> parse_broadcast(std::string_view body) {
   if (read && reader.end() && noted.ok()) {
     return broadcast;
   }
-  return reader.verdict(std::move(noted));
+  return reader.verdict(noted);
 }
 
 }  // namespace polyglot::core
