@@ -30,8 +30,11 @@ cpp_files() { find cpp tests/cpp tests/fuzz benchmarks/cpp -name '*.[ch]pp'; }
 format_check() { cpp_files | xargs clang-format --dry-run --Werror; }
 cpp_tests() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -k 0 && ctest --preset "$1"; }
 tidy() {
+  local bindings
+  bindings=$(ls -td build/cp*/ | head -1)  # the build that pip made
   cmake --preset dev >/dev/null &&
-    find cpp/core -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p build/dev --quiet
+    find cpp/core -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p build/dev --quiet &&
+    find cpp/bindings -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p "$bindings" --quiet
 }
 
 if [ "$lane" = test ]; then
