@@ -305,7 +305,7 @@ Result<std::vector<BatchItem>> parse_ndjson(std::string_view body) {
       if (read_item(reader, item)) {
         reader.end();
       }
-      item.status = reader.verdict(std::move(item.status));
+      item.status = reader.verdict(item.status);
     }
   }
   if (items.empty()) {
