@@ -31,7 +31,8 @@ class Reading : public benchmark::Fixture {
 
 // Its items are events.
 BENCHMARK_F(Reading, HistoryOf100)(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(value_or_exit(gateway_->history(kApp, kChannel, {})));
+  HistoryPage page;
+  for (auto _ : state) benchmark::DoNotOptimize(value_or_exit(gateway_->history(kApp, kChannel, {}, page)));
   state.SetItemsProcessed(state.iterations() * 100);
 }
 

@@ -155,7 +155,8 @@ void bind_reading(py::class_<OpenGateway>& type) {
              std::optional<std::uint64_t> since, std::optional<std::uint64_t> until, bool reverse,
              std::string_view epoch) {
             const auto request = request_of(limit, since, until, reverse, epoch);
-            return to_bytes(value_or_raise(open.get().history(app, channel, request)));
+            thread_local core::HistoryPage page;
+            return to_bytes(value_or_raise(open.get().history(app, channel, request, page)));
           },
           "app"_a, "channel"_a, "limit"_a = 100, "since"_a = py::none(), "until"_a = py::none(), "reverse"_a = false,
           "epoch"_a = "")

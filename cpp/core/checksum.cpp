@@ -31,11 +31,34 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::uint32_t crc, 
     wide = _mm_crc32_u64(wide, word);
   }
   auto narrow = static_cast<std::uint32_t>(wide);
+  if (size >= 4) {
+    std::uint32_t half;
+    std::memcpy(&half, at, 4);
+    narrow = _mm_crc32_u32(narrow, half);
+    at += 4;
+    size -= 4;
+  }
   for (; size > 0; --size, ++at) narrow = _mm_crc32_u8(narrow, *at);
   return ~narrow;
 }
 const bool kHasSse42 = __builtin_cpu_supports("sse4.2");
 #endif
+
+// The first `size` bytes, 1 to 7, as the lowest ones of a word. By whole loads: a word put together from pieces in
+// memory is slow to read back.
+std::uint64_t load_partial_word(const void* from, std::size_t size) {
+  const auto* bytes = static_cast<const unsigned char*>(from);
+  if (size >= 4) {
+    std::uint32_t low, high;
+    std::memcpy(&low, bytes, 4);
+    std::memcpy(&high, bytes + size - 4, 4);
+    return low | std::uint64_t{high} << 8 * (size - 4);
+  }
+  std::uint64_t word = bytes[0];
+  if (size > 1) word |= std::uint64_t{bytes[1]} << 8;
+  if (size > 2) word |= std::uint64_t{bytes[2]} << 16;
+  return word;
+}
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
@@ -68,8 +91,7 @@ std::uint64_t hash64(std::uint64_t seed, std::string_view bytes) {
     state = mix(state ^ word ^ kOdd1, kOdd2);
   }
   if (!bytes.empty()) {
-    word = 0;
-    std::memcpy(&word, bytes.data(), bytes.size());
+    word = load_partial_word(bytes.data(), bytes.size());
     state = mix(state ^ word ^ kOdd1, kOdd2);
   }
   return mix(state ^ kOdd2, kOdd1);

@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/record.hpp"
 #include "core/shared_bytes.hpp"
 
 namespace polyglot::core {
@@ -69,8 +70,7 @@ bool Feed::collect(FeedNews& news, std::uint64_t head) {
       cursor_ += map_.run(cursor_);
       continue;
     }
-    RecordHeader record;
-    load_shared(&record, map_.log(cursor_), sizeof(record));
+    const RecordHeader record = load_record(map_.log(cursor_));
     char names[kNamesEnd];
     const bool sane = record.position == cursor_ && record.payload <= map_.run(cursor_) - sizeof(RecordHeader);
     const std::size_t wanted = sane ? std::min<std::size_t>(record.payload, sizeof(names)) : 0;

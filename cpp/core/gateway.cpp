@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::uint64_t kPublishWrapping = 17;  // {"type":,"data":}
 constexpr std::size_t kEnvelopeWrapping = 256;  // more than an envelope has around its names, type and data
-constexpr std::size_t kResultWrapping = 192;    // the same of an acknowledgement in a list of results
+// More than there is before the events of a history reply.
+constexpr std::size_t kHistoryLead = kMaxAppLength + kMaxChannelLength + 96;
+constexpr std::size_t kResultWrapping = 192;  // the same of an acknowledgement in a list of results
 
 void append_number(std::string& out, std::uint64_t number) {
   char digits[kMaxOffsetLength];
@@ -307,35 +309,40 @@ HistoryQuery Gateway::query_for(const HistoryRequest& request, const ChannelRule
   return query;
 }
 
-Result<std::string> Gateway::history(std::string_view app, std::string_view channel, const HistoryRequest& request) {
+Result<std::string_view> Gateway::history(std::string_view app, std::string_view channel, const HistoryRequest& request,
+                                          HistoryPage& page) {
   const std::int64_t began = clock_();
   if (Status status = check(app, channel); !status.ok()) return status;
   if (channel.empty()) return check_channel(channel);
   if (Status status = check_limit(request); !status.ok()) return status;
-  thread_local HistoryPage page;
-  history_.read(app, channel, query_for(request, rule(app, channel)), page);
+  HistoryQuery query = query_for(request, rule(app, channel));
+  query.lead = kHistoryLead;
+  history_.read(app, channel, query, page);
 
-  std::string reply;
-  reply.reserve(page.bytes.size() + app.size() + channel.size() + 256);
-  reply.append("{\"app_id\":\"").append(app).append("\",\"channel\":\"").append(channel).append("\",\"count\":");
-  append_number(reply, page.items.size());
-  reply.append(",\"events\":[").append(page.bytes).append("],\"epoch\":\"");
-  append_epoch(reply, page.epoch);
-  reply.append("\",\"offset\":");
-  append_number(reply, page.last);
+  thread_local std::string part;
+  part.assign("{\"app_id\":\"").append(app).append("\",\"channel\":\"").append(channel).append("\",\"count\":");
+  append_number(part, page.items.size());
+  part.append(",\"events\":[");
+  const std::size_t begin = kHistoryLead - part.size();
+  part.copy(page.bytes.data() + begin, part.size());
+  part.assign("],\"epoch\":\"");
+  append_epoch(part, page.epoch);
+  part.append("\",\"offset\":");
+  append_number(part, page.last);
   if (page.gap == GapReason::none) {
-    reply.append(",\"recovered\":true,\"gap\":null}");
+    part.append(",\"recovered\":true,\"gap\":null}");
   } else {
-    reply.append(",\"recovered\":false,\"gap\":{\"from\":");
-    append_number(reply, page.gap_from);
-    reply.append(",\"to\":");
-    append_number(reply, page.gap_to);
-    reply.append(",\"reason\":\"").append(gap_reason_text(page.gap)).append("\"}}");
+    part.append(",\"recovered\":false,\"gap\":{\"from\":");
+    append_number(part, page.gap_from);
+    part.append(",\"to\":");
+    append_number(part, page.gap_to);
+    part.append(",\"reason\":\"").append(gap_reason_text(page.gap)).append("\"}}");
     counters_.add(Counter::gaps);
   }
+  page.bytes.append(part);
   counters_.add(Counter::history_reads);
   counters_.add_time(Timer::history, clock_() - began);
-  return reply;
+  return page.bytes.text().substr(begin);
 }
 
 Status Gateway::read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page) {

@@ -100,7 +100,9 @@ class Gateway {
   Result<std::string> broadcast(std::string_view app, std::string_view body, const Sender& sender);
 
   // {"app_id","channel","count","events","epoch","offset","recovered","gap"}
-  Result<std::string> history(std::string_view app, std::string_view channel, const HistoryRequest& request);
+  // It is made in page.bytes, and the answer is a view of it.
+  Result<std::string_view> history(std::string_view app, std::string_view channel, const HistoryRequest& request,
+                                   HistoryPage& page);
   // For followers: the events after `since` (without it none: where the channel stands). The rule's history_size does
   // not apply, so that a follower in reach of the log misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/checksum.hpp"
-#include "core/recovery.hpp"
+#include "core/record.hpp"
 #include "core/shared_bytes.hpp"
 
 namespace polyglot::core {
@@ -144,7 +144,7 @@ std::uint64_t History::make_room(std::uint64_t bytes) {
       filler.kind = RecordKind::filler;
       filler.position = head;
       filler.payload = static_cast<std::uint32_t>(skipped - sizeof(RecordHeader));
-      store_shared(map_.log(head), &filler, sizeof(filler));
+      store_record(map_.log(head), filler);
     }
     head += skipped;
     header.head.store(head, kRelease);
@@ -155,7 +155,7 @@ std::uint64_t History::make_room(std::uint64_t bytes) {
 void History::write_record(RecordHeader& header, const char* payload, std::uint32_t payload_crc) {
   header.crc = record_crc(payload_crc, header);
   std::byte* at = map_.log(header.position);
-  store_shared(at, &header, sizeof(header));
+  store_record(at, header);
   store_shared(at + sizeof(header), payload, header.payload);
 }
 
@@ -206,6 +206,7 @@ void History::read(std::string_view app, std::string_view channel, const History
   if (const auto ref = table_.find(key); ref && try_read(*ref, query, page)) return;
   page = HistoryPage{.bytes = std::move(page.bytes), .items = std::move(page.items)};
   page.bytes.clear();
+  page.bytes.grow(query.lead);
   page.items.clear();
   page.epoch = map_.header().void_epoch.load(kRelaxed);
   if (query.since && query.epoch && *query.epoch != page.epoch)
@@ -214,17 +215,18 @@ void History::read(std::string_view app, std::string_view channel, const History
     page.gap = GapReason::beyond_end;
 }
 
-// The record of an offset; nothing when it has been overwritten.
-std::optional<RecordHeader> History::header_of(const ChannelRef& ref, std::uint64_t offset) const {
+// The record of an offset, and where it lies; nothing when it has been overwritten.
+std::optional<History::Found> History::find_record(const ChannelRef& ref, std::uint64_t offset) const {
   const std::uint64_t position = map_.ring(ref.index, offset).load(kAcquire);
-  if (position % 8 != 0 || map_.run(position) < sizeof(RecordHeader)) return std::nullopt;
-  RecordHeader record;
-  load_shared(&record, map_.log(position), sizeof(record));
+  const std::uint64_t run = map_.run(position);
+  if (position % 8 != 0 || run < sizeof(RecordHeader)) return std::nullopt;
+  const std::byte* at = map_.log_end() - run;
+  const RecordHeader record = load_record(at);
   std::atomic_thread_fence(kAcquire);
   if (position < map_.header().tail.load(kRelaxed)) return std::nullopt;
   const bool right = record.position == position && record.offset == offset && record.channel == ref.index &&
-                     record.payload <= map_.run(position) - sizeof(RecordHeader);
-  return right ? std::optional(record) : std::nullopt;
+                     record.payload <= run - sizeof(RecordHeader);
+  return right ? std::optional(Found{record, at + sizeof(record)}) : std::nullopt;
 }
 
 // Smallest offset in [first, last + 1] whose record the tail has not passed.
@@ -247,21 +249,21 @@ std::uint64_t History::first_readable(const ChannelRef& ref, std::uint64_t first
 }
 
 bool History::copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64_t offset, HistoryPage& page) const {
-  const auto record = header_of(ref, offset);
-  if (!record || record->epoch != epoch) return false;
-  const std::size_t begin = page.bytes.size() + (page.items.empty() ? 0 : 1);
-  page.bytes.resize(begin + record->payload);
-  load_shared(page.bytes.data() + begin, map_.log(record->position) + sizeof(RecordHeader), record->payload);
+  const auto found = find_record(ref, offset);
+  if (!found || found->record.epoch != epoch) return false;
+  if (!page.items.empty()) *page.bytes.grow(1) = ',';
+  const std::size_t begin = page.bytes.size();
+  load_shared(page.bytes.grow(found->record.payload), found->payload, found->record.payload);
   std::atomic_thread_fence(kAcquire);
-  if (record->position < map_.header().tail.load(kRelaxed)) return false;
-  if (begin > 0 && !page.items.empty()) page.bytes[begin - 1] = ',';
-  page.items.push_back({offset, begin, record->payload});
+  if (found->record.position < map_.header().tail.load(kRelaxed)) return false;
+  page.items.push_back({offset, begin, found->record.payload});
   return true;
 }
 
 // False when writers got in the way and the reading must begin again.
 bool History::try_read(const ChannelRef& ref, const HistoryQuery& query, HistoryPage& page) const {
   page.bytes.clear();
+  page.bytes.grow(query.lead);
   page.items.clear();
   ChannelSlot& slot = map_.channel(ref.index);
   const ChannelLife& life = SegmentMap::life(slot, ref.generation);
@@ -275,9 +277,9 @@ bool History::try_read(const ChannelRef& ref, const HistoryQuery& query, History
     std::uint64_t low = page.first, high = end;
     while (low < high) {
       const std::uint64_t middle = low + (high - low) / 2;
-      const auto record = header_of(ref, middle);
-      if (!record) return false;
-      if (record->time_us < query.not_before) {
+      const auto found = find_record(ref, middle);
+      if (!found) return false;
+      if (found->record.time_us < query.not_before) {
         low = middle + 1;
       } else {
         high = middle;

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/buffer.hpp"
 #include "core/channel_table.hpp"
 #include "core/counters.hpp"
 #include "core/idempotency.hpp"
@@ -54,6 +55,7 @@ struct HistoryQuery {
   bool reverse = false;                     // newest first, and with a range the newest of it
   std::uint64_t size = ~std::uint64_t{0};   // only so many newest events count as kept
   TimeUs not_before = 0;                    // only events from this time on count as kept
+  std::size_t lead = 0;                     // bytes left free before the events, for what the caller puts there
 };
 
 struct HistoryItem {
@@ -67,7 +69,7 @@ struct HistoryPage {
   std::uint64_t first = 1;  // oldest readable offset; last + 1 when there is none
   std::uint64_t last = 0;   // newest offset
   TimeUs newest = 0;        // time of the newest event; 0: there is none, or none that can be read
-  std::string bytes = {};   // envelopes, a comma after each but the last
+  Buffer bytes = {};        // HistoryQuery::lead bytes, then the envelopes, a comma after each but the last
   std::vector<HistoryItem> items = {};
   // What is missing right after `since`; both ends are 0 when it cannot be known.
   GapReason gap = GapReason::none;
@@ -108,7 +110,11 @@ class History {
 
   bool try_read(const ChannelRef& ref, const HistoryQuery& query, HistoryPage& page) const;
   bool copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64_t offset, HistoryPage& page) const;
-  std::optional<RecordHeader> header_of(const ChannelRef& ref, std::uint64_t offset) const;
+  struct Found {
+    RecordHeader record;
+    const std::byte* payload;
+  };
+  std::optional<Found> find_record(const ChannelRef& ref, std::uint64_t offset) const;
   std::uint64_t first_readable(const ChannelRef& ref, std::uint64_t first, std::uint64_t last) const;
 
   Segment& segment_;

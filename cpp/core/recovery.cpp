@@ -8,6 +8,7 @@
 #include "core/channel.hpp"
 #include "core/channel_table.hpp"
 #include "core/checksum.hpp"
+#include "core/record.hpp"
 #include "core/segment.hpp"
 #include "core/shared_bytes.hpp"
 
@@ -82,13 +83,12 @@ void give_new_epoch(const SegmentMap& map, std::uint32_t channel, ChannelLife& l
   const std::uint64_t epoch = new_epoch();
   for (std::uint64_t offset = from; offset <= to; ++offset) {
     const std::uint64_t position = map.ring(channel, offset).load(kRelaxed);
-    RecordHeader record;
-    load_shared(&record, map.log(position), sizeof(record));
+    RecordHeader record = load_record(map.log(position));
     record.epoch = epoch;
     std::vector<char> payload(record.payload);
     load_shared(payload.data(), map.log(position) + sizeof(record), payload.size());
     record.crc = record_crc(crc32c(0, payload.data(), payload.size()), record);
-    store_shared(map.log(position), &record, sizeof(record));
+    store_record(map.log(position), record);
   }
   life.epoch.store(epoch, kRelaxed);
 }
@@ -139,13 +139,9 @@ void forget_keys(const SegmentMap& map, const Newest& left, bool kernel_died) {
 
 }  // namespace
 
-std::uint32_t record_crc(std::uint32_t payload_crc, const RecordHeader& header) {
-  return crc32c(payload_crc, &header.kind, sizeof(header) - offsetof(RecordHeader, kind));
-}
-
 bool record_is_whole(const SegmentMap& map, std::uint64_t position, RecordHeader& header) {
   if (position % 8 != 0 || map.run(position) < sizeof(RecordHeader)) return false;
-  load_shared(&header, map.log(position), sizeof(header));
+  header = load_record(map.log(position));
   if (header.position != position || header.payload > map.run(position) - sizeof(RecordHeader)) return false;
   thread_local std::vector<char> payload;
   payload.resize(header.payload);

@@ -44,7 +44,4 @@ bool verify(const SegmentMap& map, bool kernel_died, std::vector<std::string>& n
 // The record at `position`, whole and with a right CRC? REQUIRES: position < head or the caller holds the lock.
 bool record_is_whole(const SegmentMap& map, std::uint64_t position, RecordHeader& header);
 
-// CRC of a record whose payload has the CRC `payload_crc`.
-std::uint32_t record_crc(std::uint32_t payload_crc, const RecordHeader& header);
-
 }  // namespace polyglot::core

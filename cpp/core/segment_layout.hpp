@@ -25,7 +25,7 @@
 //        tail                                   head        tail + log_bytes
 //         |  record  |  record  | ... | record  |   free    |
 //
-//   record:  RecordHeader (48 bytes) | payload | zeros up to a multiple of 8
+//   record:  RecordHeader (48 bytes) | payload | anything up to a multiple of 8
 //   A record never wraps. What is left before the end of the log is skipped: by a record of kind filler, or, when not
 //   even a RecordHeader fits, unmarked.
 //
@@ -198,7 +198,11 @@ struct SegmentParts {
 // Typed access to a mapped file. Does not own the memory.
 class SegmentMap {
  public:
-  SegmentMap(std::byte* base, const Geometry& geometry) : base_(base), geometry_(geometry), parts_(geometry) {}
+  SegmentMap(std::byte* base, const Geometry& geometry)
+      : base_(base),
+        geometry_(geometry),
+        parts_(geometry),
+        laps_per_position_(~std::uint64_t{0} / geometry.log_bytes) {}
 
   const Geometry& geometry() const { return geometry_; }
   Header& header() const { return *at<Header>(0); }
@@ -212,13 +216,23 @@ class SegmentMap {
   }
   IdempotencySlot& idempotency(std::uint64_t i) const { return *(at<IdempotencySlot>(parts_.idempotency) + i); }
   // Bytes from position to the end of the log, where no record may pass.
-  std::uint64_t run(std::uint64_t position) const { return geometry_.log_bytes - position % geometry_.log_bytes; }
-  std::byte* log(std::uint64_t position) const { return base_ + parts_.log + position % geometry_.log_bytes; }
+  std::uint64_t run(std::uint64_t position) const { return geometry_.log_bytes - place(position); }
+  std::byte* log(std::uint64_t position) const { return base_ + parts_.log + place(position); }
+  std::byte* log_end() const { return base_ + parts_.end; }
   // The life that `generation` chooses.
   static ChannelLife& life(ChannelSlot& slot, std::uint64_t generation) { return slot.lives[generation >> 1 & 1]; }
   static bool live(std::uint64_t generation) { return (generation & 1) != 0; }
 
  private:
+  // position % log_bytes, by a multiplication, which costs a fraction of a division. The estimate of the laps is never
+  // too large, and too small by one at most.
+  std::uint64_t place(std::uint64_t position) const {
+    __extension__ using Wide = unsigned __int128;
+    const auto laps = static_cast<std::uint64_t>(static_cast<Wide>(position) * laps_per_position_ >> 64);
+    const std::uint64_t place = position - laps * geometry_.log_bytes;
+    return place < geometry_.log_bytes ? place : place - geometry_.log_bytes;
+  }
+
   template <typename T>
   T* at(std::uint64_t offset) const {
     return reinterpret_cast<T*>(base_ + offset);
@@ -227,6 +241,7 @@ class SegmentMap {
   std::byte* base_;
   Geometry geometry_;
   SegmentParts parts_;
+  std::uint64_t laps_per_position_;  // in units of 2^-64
 };
 
 }  // namespace polyglot::core

@@ -174,7 +174,7 @@ TEST(CrashTest, NothingAcknowledgedIsLostWhenWritersAreKilled) {
         for (const HistoryItem& item : part.items) {
           ASSERT_EQ(item.offset, ++since);
           page.items.push_back({item.offset, page.bytes.size(), item.size});
-          page.bytes.append(part.bytes, item.begin, item.size);
+          page.bytes.append(part.bytes.text().substr(item.begin, item.size));
         }
         page.epoch = part.epoch;
         page.first = page.items.front().offset;

@@ -46,7 +46,8 @@ class GatewayTest : public ::testing::Test {
     return taken(gateway_->publish("app", channel, event(data), {.idempotency_key = key}));
   }
   std::string history(std::string_view channel, const HistoryRequest& request = {}) {
-    return taken(gateway_->history("app", channel, request));
+    HistoryPage page;
+    return std::string(taken(gateway_->history("app", channel, request, page)));
   }
   // The envelopes that are kept, oldest first.
   std::vector<std::string> envelopes(std::string_view channel) {
@@ -54,7 +55,8 @@ class GatewayTest : public ::testing::Test {
     const Status status = gateway_->read("app", channel, {.limit = kMaxHistoryLimit, .since = 0}, page);
     EXPECT_TRUE(status.ok()) << status.message();
     std::vector<std::string> texts;
-    for (const HistoryItem& item : page.items) texts.push_back(page.bytes.substr(item.begin, item.size));
+    for (const HistoryItem& item : page.items)
+      texts.push_back(std::string(page.bytes.text().substr(item.begin, item.size)));
     return texts;
   }
   // Everything by which an event could be noticed.

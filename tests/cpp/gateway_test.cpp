@@ -49,8 +49,9 @@ TEST_F(GatewayTest, WhatWasAcknowledgedIsInHistoryByteForByte) {
   append_ack_json(text, ack);
   EXPECT_EQ(text, R"({"id":")" + id + R"(","timestamp":"2025-11-17T18:39:56.107549Z","offset":1,"epoch":")" + epoch +
                       R"("})");
+  HistoryPage page;
   EXPECT_EQ(
-      taken(gateway_->history("demo-app", "room:test", {})),
+      taken(gateway_->history("demo-app", "room:test", {}, page)),
       R"({"app_id":"demo-app","channel":"room:test","count":1,"events":[{"id":")" + id +
           R"(","app_id":"demo-app","channel":"room:test","type":"mess\u0061ge","data":)" + std::string(data) +
           R"(,"meta":{"user_id":"user \"7\"","ts":"2025-11-17T18:39:56.107549Z","source_ip":"127.0.0.1"},"offset":1}],)" +
@@ -263,7 +264,7 @@ TEST_F(GatewayTest, AChildOfForkIsRefusedEverything) {
         gateway_->publish("app", "room", event("1"), {}).status().code(),
         gateway_->publish_batch("app", batch, false, {}).status().code(),
         gateway_->broadcast("app", R"({"channels":["a"],"type":"t","data":1})", {}).status().code(),
-        gateway_->history("app", "room", {}).status().code(),
+        gateway_->history("app", "room", {}, page).status().code(),
         gateway_->read("app", "room", {}, page).code(),
         gateway_->forget("app", "room").status().code(),
         gateway_->channel("app", "room").status().code(),

@@ -120,7 +120,7 @@ class HistoryRequestTest : public GatewayTest {
     const Ack ack = publish("room", data);
     HistoryPage page;
     gateway_->read("app", "room", {.since = ack.offset - 1}, page).ok();
-    model_.publish(ack, page.bytes);
+    model_.publish(ack, std::string(page.bytes.text()));
   }
   void push_out_of_the_log() {
     const std::string large = "\"" + std::string(60'000, 'x') + "\"";
@@ -273,7 +273,7 @@ TEST_F(HistoryRequestTest, AFollowerReadsBeyondTheRule) {
   EXPECT_EQ(page.items.back().offset, 7U);
   EXPECT_EQ(page.gap, GapReason::none);
   EXPECT_EQ(page.last, 10U);
-  EXPECT_EQ(envelope_id(page.bytes).size(), kEventIdLength);
+  EXPECT_EQ(envelope_id(page.bytes.text()).size(), kEventIdLength);
   ASSERT_TRUE(gateway_->read("app", "room", {}, page).ok());
   EXPECT_TRUE(page.items.empty());
   EXPECT_TRUE(page.bytes.empty());
@@ -302,12 +302,12 @@ TEST_F(HistoryRequestTest, WrongParametersAreRefused) {
                                              {.since = 0, .epoch = "12"},
                                              {.since = 0, .epoch = "00000000000000zz"}};
   for (const HistoryRequest& request : wrong) {
-    EXPECT_EQ(gateway_->history("app", "room", request).status().code(), Code::invalid_parameter);
+    EXPECT_EQ(gateway_->history("app", "room", request, page).status().code(), Code::invalid_parameter);
     EXPECT_EQ(gateway_->read("app", "room", request, page).code(), Code::invalid_parameter);
   }
-  EXPECT_TRUE(gateway_->history("app", "room", {.limit = kMaxHistoryLimit}).ok());
-  EXPECT_EQ(gateway_->history("a pp", "room", {}).status().code(), Code::invalid_app);
-  EXPECT_EQ(gateway_->history("app", "", {}).status().code(), Code::invalid_channel);
+  EXPECT_TRUE(gateway_->history("app", "room", {.limit = kMaxHistoryLimit}, page).ok());
+  EXPECT_EQ(gateway_->history("a pp", "room", {}, page).status().code(), Code::invalid_app);
+  EXPECT_EQ(gateway_->history("app", "", {}, page).status().code(), Code::invalid_channel);
   EXPECT_EQ(gateway_->read("app", "", {}, page).code(), Code::invalid_channel);
   EXPECT_EQ(gateway_->forget("app", "ro om").status().code(), Code::invalid_channel);
   EXPECT_EQ(gateway_->forget("app", "").status().code(), Code::invalid_channel);

@@ -65,10 +65,10 @@ TEST_F(HistoryTest, WhatIsReadIsWhatWasWritten) {
   append(history_, "app", "c", "[ 1 ]");
   const HistoryPage page = read("c");
   ASSERT_EQ(page.items.size(), 2U);
-  EXPECT_NE(page.bytes.find(R"("data":{"text":"Hello"})"), std::string::npos);
-  EXPECT_NE(page.bytes.find(R"("data":[ 1 ])"), std::string::npos);
-  EXPECT_NE(page.bytes.find(R"("offset":1},{"id":"evt_)"), std::string::npos);
-  EXPECT_TRUE(page.bytes.ends_with(R"("offset":2})"));
+  EXPECT_NE(page.bytes.text().find(R"("data":{"text":"Hello"})"), std::string::npos);
+  EXPECT_NE(page.bytes.text().find(R"("data":[ 1 ])"), std::string::npos);
+  EXPECT_NE(page.bytes.text().find(R"("offset":1},{"id":"evt_)"), std::string::npos);
+  EXPECT_TRUE(page.bytes.text().ends_with(R"("offset":2})"));
 }
 
 TEST_F(HistoryTest, KeepsHistorySizeEventsAndTellsTheGap) {

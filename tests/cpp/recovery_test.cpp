@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/checksum.hpp"
+#include "core/record.hpp"
 #include "core/shared_bytes.hpp"
 #include "recovery_fixture.hpp"
 
@@ -92,7 +93,7 @@ TEST_F(RecoveryTest, RecordWrittenInPartIsNeverSeen) {
     EXPECT_EQ(read("c").last, 1 + bytes / 24);
     EXPECT_EQ(publish("c", "2").offset, 2 + bytes / 24);
   }
-  EXPECT_EQ(read("c").bytes.find("torn"), std::string::npos);
+  EXPECT_EQ(read("c").bytes.text().find("torn"), std::string::npos);
 }
 
 TEST_F(RecoveryTest, RingWrittenIsOverwritten) {
@@ -105,7 +106,7 @@ TEST_F(RecoveryTest, RingWrittenIsOverwritten) {
   });
   EXPECT_EQ(read("c").items.size(), 1U);
   EXPECT_EQ(publish("c", "2").offset, 2U);
-  EXPECT_EQ(read("c").bytes.find("torn"), std::string::npos);
+  EXPECT_EQ(read("c").bytes.text().find("torn"), std::string::npos);
 }
 
 TEST_F(RecoveryTest, CommittedIsFinished) {
@@ -117,12 +118,12 @@ TEST_F(RecoveryTest, CommittedIsFinished) {
     next.write_ring();
     next.life->last.store(next.header.offset);
   });
-  EXPECT_NE(read("c").bytes.find("torn"), std::string::npos);
+  EXPECT_NE(read("c").bytes.text().find("torn"), std::string::npos);
   EXPECT_EQ(publish("other", "1").offset, 1U);
   EXPECT_EQ(publish("c", "3").offset, 3U);
   const HistoryPage page = read("c");
   ASSERT_EQ(page.items.size(), 3U);
-  EXPECT_NE(page.bytes.find("torn"), std::string::npos);
+  EXPECT_NE(page.bytes.text().find("torn"), std::string::npos);
   EXPECT_EQ(page.gap, GapReason::none);
 }
 
