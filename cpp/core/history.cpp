@@ -27,27 +27,25 @@ std::string_view gap_reason_text(GapReason reason) {
 struct History::Prepared {
   Prepared(const Append& append, const ChannelTable& table, std::uint64_t seed)
       : key(append.app, append.channel, seed),
-        ref(table.find(key)),
-        crc(crc32c(0, append.envelope.data(), append.envelope.size())) {}
+        crc(crc32c(0, append.envelope.data(), append.envelope.size())),
+        ref(table.find(key)) {}
 
   ChannelKey key;
+  std::uint32_t crc;  // between the writing and the reading of the key, which by then is in the cache
   std::optional<ChannelRef> ref;
-  std::uint32_t crc;
 };
 
 void History::append(std::span<Append> appends) {
-  std::optional<Prepared> single;
-  std::vector<Prepared> several;
   if (appends.size() == 1) {
-    single.emplace(appends.front(), table_, map_.header().seed);
-  } else {
-    several.reserve(appends.size());
-    for (const Append& append : appends) several.emplace_back(append, table_, map_.header().seed);
-  }
-  {
+    const Prepared prepared(appends.front(), table_, map_.header().seed);
     const Segment::Lock lock(segment_);
-    if (single) append_one(appends.front(), *single);
-    for (std::size_t i = 0; i < several.size(); ++i) append_one(appends[i], several[i]);
+    append_one(appends.front(), prepared);
+  } else {
+    std::vector<Prepared> prepared;
+    prepared.reserve(appends.size());
+    for (const Append& append : appends) prepared.emplace_back(append, table_, map_.header().seed);
+    const Segment::Lock lock(segment_);
+    for (std::size_t i = 0; i < appends.size(); ++i) append_one(appends[i], prepared[i]);
   }
   if (const unsigned woken = waker_.wake(); woken != 0) counters_.add(Counter::wakes, woken);
 }

@@ -58,11 +58,11 @@ inline RecordHeader load_record(const std::byte* shared) {
   return unpack(words);
 }
 
-// CRC of a record whose payload has the CRC `payload_crc`: of the payload, then of the header without its CRC.
+// CRC of a record whose payload has the CRC `payload_crc`: of the payload, then of the header with a CRC of 0.
 inline std::uint32_t record_crc(std::uint32_t payload_crc, const RecordHeader& header) {
-  const RecordWords words = pack(header);
-  const auto first = static_cast<std::uint32_t>(words[0] >> 32);
-  return crc32c(crc32c(payload_crc, &first, sizeof(first)), words.data() + 1, sizeof(words) - 8);
+  RecordWords words = pack(header);
+  words[0] = words[0] >> 32 << 32;
+  return crc32c(payload_crc, words.data(), sizeof(words));
 }
 
 }  // namespace polyglot::core

@@ -143,7 +143,7 @@ struct ChannelSlot {
 enum class RecordKind : std::uint8_t { event = 1, filler = 2, forgotten = 3 };
 
 struct RecordHeader {
-  std::uint32_t crc;  // CRC32C of the payload, then of the rest of this header
+  std::uint32_t crc;  // CRC32C of the payload, then of this header with a crc of 0
   RecordKind kind;
   std::uint8_t app_length;
   std::uint8_t channel_length;

@@ -64,8 +64,11 @@ int Waker::pipe(std::uint32_t worker) {
 }
 
 unsigned Waker::wake() {
-  // Orders the append before the look at who sleeps; pairs with the same fence in Feed::poll.
+  // The append has to be visible before the look at who sleeps; pairs with the fence in Feed::poll. On x86-64 the
+  // unlock after the append was such a fence already, as every locked instruction is.
+#if !defined(__x86_64__)
   std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
   SharedU64& sleeping = segment_.map().header().sleeping;
   if (sleeping.load(std::memory_order_relaxed) == 0) return 0;
   std::uint64_t to_wake = sleeping.exchange(0, std::memory_order_acq_rel);
