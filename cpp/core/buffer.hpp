@@ -33,7 +33,9 @@ class Buffer {
     size_ += count;
     return bytes_.get() + size_ - count;
   }
-  void append(std::string_view text) { std::memcpy(grow(text.size()), text.data(), text.size()); }
+  void append(std::string_view text) {
+    if (!text.empty()) std::memcpy(grow(text.size()), text.data(), text.size());
+  }
 
  private:
   std::unique_ptr<char[]> bytes_;

@@ -47,13 +47,13 @@ inline void store_shared(std::byte* shared, const void* from, std::size_t size) 
 
 inline void load_shared(void* to, const std::byte* shared, std::size_t size) {
   asm volatile("" ::: "memory");
-  std::memcpy(to, shared, size);
+  if (size != 0) std::memcpy(to, shared, size);
   asm volatile("" ::: "memory");
 }
 
 inline void store_shared(std::byte* shared, const void* from, std::size_t size) {
   asm volatile("" ::: "memory");
-  std::memcpy(shared, from, size);
+  if (size != 0) std::memcpy(shared, from, size);
   asm volatile("" ::: "memory");
 }
 
