@@ -70,6 +70,7 @@ struct HistoryRequest {
   std::string_view epoch = {};  // empty: the present one
 };
 inline constexpr std::uint32_t kMaxHistoryLimit = 1000;
+inline constexpr std::size_t kFollowerPage = 65536;  // what a reader that has stopped reading keeps in memory
 
 struct ChannelState {
   std::string channel;
@@ -89,7 +90,7 @@ class Gateway {
 
   void configure(Access access, Rules rules);
   // Ok when the key may do this there. `channel` is empty for what concerns the whole app. history and subscribe need
-  // no key on public_read channels.
+  // no key on public_read channels, nor, in development, for the whole app.
   Status authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const;
   const ChannelRule& rule(std::string_view app, std::string_view channel) const;
 
@@ -103,8 +104,9 @@ class Gateway {
   // It is made in page.bytes, and the answer is a view of it.
   Result<std::string_view> history(std::string_view app, std::string_view channel, const HistoryRequest& request,
                                    HistoryPage& page);
-  // For followers: the events after `since` (without it none: where the channel stands). The rule's history_size does
-  // not apply, so that a follower in reach of the log misses nothing.
+  // For followers: the events after `since` (without it none: where the channel stands), of at most kFollowerPage bytes
+  // and then the rest of one event. The rule's history_size does not apply, so that a follower in reach of the log
+  // misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
   Result<std::uint64_t> forget(std::string_view app, std::string_view channel);
   // Where the channel stands; one that never was has last 0.

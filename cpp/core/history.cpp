@@ -321,6 +321,7 @@ bool History::try_read(const ChannelRef& ref, const HistoryQuery& query, History
   }
   for (std::uint64_t n = 0; begin + n < end; ++n) {
     if (!copy_event(ref, page.epoch, query.reverse ? end - 1 - n : begin + n, page)) return false;
+    if (page.bytes.size() - query.lead >= query.enough) break;
   }
   std::atomic_thread_fence(kAcquire);
   return slot.generation.load(kRelaxed) == ref.generation;

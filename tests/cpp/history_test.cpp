@@ -60,6 +60,14 @@ TEST_F(HistoryTest, GivesBackARange) {
   EXPECT_EQ(read("c", {.since = 10}).gap, GapReason::none);
 }
 
+TEST_F(HistoryTest, APageEndsWhenItHasEnoughBytes) {
+  fill("c", 10);
+  const std::size_t size = read("c", {.since = 0, .limit = 1}).bytes.size();
+  EXPECT_EQ(offsets(read("c", {.since = 0, .enough = 1})), Offsets{1});
+  EXPECT_EQ(offsets(read("c", {.since = 0, .enough = 2 * size})), (Offsets{1, 2}));
+  EXPECT_EQ(offsets(read("c", {.since = 0, .lead = 1000, .enough = 2 * size})), (Offsets{1, 2}));
+}
+
 TEST_F(HistoryTest, WhatIsReadIsWhatWasWritten) {
   append(history_, "app", "c", R"({"text":"Hello"})");
   append(history_, "app", "c", "[ 1 ]");

@@ -53,6 +53,21 @@ def test_streams_end_at_once_and_resume_elsewhere(start, gateway):
     assert after.subscribe("room:1", last_event_id=stream.last_id).next()[1]["data"] == "second"
 
 
+def test_a_reader_that_has_stopped_reading_does_not_hold_up_the_end(start, gateway):
+    for _ in range(300):
+        gateway.publish("room:1", "x" * 60_000)
+    stalled = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+    stalled.sendall(b"GET /apps/demo/channels/room:1/events?since=0 HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert stalled.recv(
+        10
+    )  # and no more: what it does not take fills the connection's buffers, and then the worker waits
+    began = time.monotonic()
+    gateway.process.send_signal(signal.SIGTERM)
+    assert gateway.process.wait(30) == 0
+    assert time.monotonic() - began < 10  # the grace would be 30 seconds
+    stalled.close()
+
+
 def test_a_request_that_never_ends_is_cut_off_after_the_grace(start):
     gateway = start("--graceful-timeout", "1")
     connection = half_a_publish(gateway, b'{"type":"message","data":1}')

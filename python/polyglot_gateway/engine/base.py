@@ -159,7 +159,10 @@ class Engine(Protocol):
         """
 
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page:
-        """The same for a follower: `limit` events after the position; without `since`, where the channel stands."""
+        """The same for a follower: up to `limit` events after the position, fewer when they are large.
+
+        Without `since` no events: where the channel stands now. A page without events and without a gap is the end.
+        """
 
     def forget(self, app: str, channel: str) -> str:
         """Drop the channel's past; returns its new epoch. A channel that never was stays so, without error."""

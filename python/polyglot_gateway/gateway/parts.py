@@ -9,8 +9,10 @@ from typing import Any, Protocol
 class Access(Protocol):
     """Who may do what, and how much at a time."""
 
-    def authorize(self, app: str, channel: str, key: str, scope: str) -> None:
+    def authorize(self, app: str, channel: str, key: str | bytes, scope: str) -> None:
         """Return when `key` may do `scope` in the channel; `channel` is "" for what concerns the whole app.
+
+        A key that is text stands for its bytes in UTF-8.
 
         Raises: InvalidApp, InvalidChannel, Unauthorized, Forbidden.
         """
@@ -22,7 +24,9 @@ class Access(Protocol):
 class Streams(Protocol):
     """Opens event streams."""
 
-    def open(self, app: str, channel: str, epoch: str, since: int | None) -> Iterable[bytes]:
+    def open(
+        self, app: str, channel: str, epoch: str, since: int | None, cut: Callable[[], object] | None
+    ) -> Iterable[bytes]:
         """Server-sent events of the channel after the position, without end; closing the iterable frees what it holds.
 
         `epoch` "" is the present one; `since` None is where the channel stands now.

@@ -1,14 +1,15 @@
 """Server-sent events of one channel (WHATWG HTML, section "Server-sent events").
 
-A stream is a position and nothing more: it reads pages from the engine and writes them out, so a slow reader costs no
-memory, and what it misses meanwhile it reads later or is told of in a gap. The `id` of every block is the position
-after it, `<epoch>:<offset>`; a client that sends the last one back misses nothing.
+A stream is a position and the page that is on its way: it reads pages of a bounded size from the engine and writes
+them out, so a slow reader costs little, and what it misses meanwhile it reads later or is told of in a gap. The `id` of
+every block is the position after it, `<epoch>:<offset>`; a client that sends the last one back misses nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator, Iterable
 from typing import Self
 
 import structlog
@@ -33,19 +34,32 @@ class EventStreams:
         self._hub = hub
         self._heartbeat = heartbeat
 
-    def open(self, app: str, channel: str, epoch: str = "", since: int | None = None) -> EventStream:
+    def open(
+        self,
+        app: str,
+        channel: str,
+        epoch: str = "",
+        since: int | None = None,
+        cut: Callable[[], object] | None = None,
+    ) -> Iterable[bytes]:
         """Return the events after the position, without end until the hub is drained.
+
+        Once it is drained the answer is a stream that ends at once: the reader comes again, where an error would make a
+        browser's EventSource give up for good.
 
         Args:
             app: App id.
             channel: Channel name.
             epoch: What `since` belongs to, "" for the present one.
             since: Offset of the last event that the reader has; None for where the channel stands now.
+            cut: Closes the reader's connection from outside, should it stall.
 
         Raises:
             InvalidApp, InvalidChannel, InvalidParameter, EngineUnavailable: As Engine.read.
         """
-        subscription = self._hub.subscribe(app, channel)  # before the first read: nothing may come in between
+        if self._hub.draining:
+            return [b"retry: %d\n\n" % RETRY_MILLISECONDS]
+        subscription = self._hub.subscribe(app, channel, cut)  # before the first read: nothing may come in between
         try:
             page = self._engine.read(app, channel, since, epoch, _PAGE)
         except BaseException:
@@ -80,20 +94,29 @@ class EventStream:
 
     def _run(self, start: bytes, page: Page) -> Generator[bytes]:
         # An id without data: the reader has a position to come back to before the first event.
-        yield b"retry: %d\nid: %s\n\n" % (RETRY_MILLISECONDS, start)
+        yield from self._send(b"retry: %d\nid: %s\n\n" % (RETRY_MILLISECONDS, start))
         app, channel = self._subscription.key
         news = self._subscription.news
         while not self._hub.draining:
+            epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
-                yield page_blocks(page)
+                blocks = page_blocks(page)
+                del page  # while the reader takes its time, its events are in memory once
+                yield from self._send(blocks)
             elif not news.wait(self._heartbeat):
-                yield b":\n\n"
+                yield from self._send(b":\n\n")
             news.clear()
             try:
-                page = self._engine.read(app, channel, page.offset, page.epoch, _PAGE)
+                page = self._engine.read(app, channel, offset, epoch, _PAGE)
             except GatewayError as error:
                 _log.warning("a stream ended", app=app, channel=channel, code=error.code, reason=error.message)
                 return
+
+    def _send(self, blocks: bytes) -> Generator[bytes]:
+        # The server comes back for more when the reader's connection has taken these.
+        self._subscription.sending_since = time.monotonic()
+        yield blocks
+        self._subscription.sending_since = None
 
 
 def position(epoch: str, offset: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -13,19 +14,45 @@ import structlog
 from polyglot_gateway.engine.base import Feed
 from polyglot_gateway.errors import EngineUnavailable
 
+STALLED_SECONDS = 30.0
+"""How long a reader may take for what was sent to it before it is cut off; it may come back and resume."""
+STALLED_SECONDS_DRAINING = 1.0
+"""The same while the worker stops."""
 _POLL_MILLISECONDS = 1000
 
 _log = structlog.get_logger("polyglot_gateway.realtime")
 
 
 class Subscription:
-    """One waiter for one channel. It holds no events: after a wake-up its owner reads from where it stands."""
+    """One waiter for one channel. It holds no events: after a wake-up its owner reads from where it stands.
 
-    __slots__ = ("key", "news")
+    Attributes:
+        key: App and channel.
+        news: Set when there may be news.
+        sending_since: Time (time.monotonic) at which its owner handed on bytes that are not taken yet; None otherwise.
+    """
 
-    def __init__(self, key: tuple[str, str]) -> None:
+    __slots__ = ("_cut", "key", "news", "sending_since")
+
+    def __init__(self, key: tuple[str, str], cut: Callable[[], object] | None) -> None:
         self.key = key
         self.news = threading.Event()
+        self.sending_since: float | None = None
+        self._cut = cut
+
+    def cut_if_stalled(self, seconds: float) -> bool:
+        """Close the connection of a reader that has not taken what was sent to it for so long.
+
+        Returns:
+            Whether bytes are on their way that the reader may yet stall on.
+        """
+        since = self.sending_since
+        if self._cut is None or since is None:
+            return False
+        if time.monotonic() - since > seconds:
+            with contextlib.suppress(OSError):  # it may be closed already
+                self._cut()
+        return True
 
 
 class Hub:
@@ -35,9 +62,10 @@ class Hub:
     Thread safe.
     """
 
-    def __init__(self, follow: Callable[[], Feed]) -> None:
-        """Use `Engine.follow` to make the feed when it is needed."""
+    def __init__(self, follow: Callable[[], Feed], stalled_seconds: float = STALLED_SECONDS) -> None:
+        """Use `Engine.follow` to make the feed when it is needed; cut readers that stall for `stalled_seconds`."""
         self._follow = follow
+        self._stalled_seconds = stalled_seconds
         self._lock = threading.Lock()
         self._subscriptions: dict[tuple[str, str], set[Subscription]] = {}
         self._feed: Feed | None = None
@@ -50,13 +78,18 @@ class Hub:
         """Whether every stream has to end now."""
         return self._draining
 
-    def subscribe(self, app: str, channel: str) -> Subscription:
+    def subscribe(self, app: str, channel: str, cut: Callable[[], object] | None = None) -> Subscription:
         """Return a subscription that hears of everything appended from now on.
+
+        Args:
+            app: App id.
+            channel: Channel name.
+            cut: Closes the reader's connection from outside, should it stall.
 
         Raises:
             EngineUnavailable: The hub is drained, or the engine cannot be followed.
         """
-        subscription = Subscription((app, channel))
+        subscription = Subscription((app, channel), cut)
         with self._lock:
             if self._draining:
                 raise EngineUnavailable("This worker is shutting down; connect again.")
@@ -79,7 +112,7 @@ class Hub:
             return sum(map(len, self._subscriptions.values()))
 
     def drain(self) -> None:
-        """End all streams, stop the follower and take no new subscriptions. Idempotent."""
+        """End all streams and take no new subscriptions; readers that stall are cut off within seconds. Idempotent."""
         with self._lock:
             self._draining = True
             if self._stop >= 0:
@@ -112,12 +145,16 @@ class Hub:
         try:
             while not self._draining:
                 self._deliver(feed)  # before the first wait: a feed calls only after it was found empty
+                self._cut_stalled(self._stalled_seconds)
                 ready.poll(_POLL_MILLISECONDS)
         except Exception as error:
             # Streams also read when they have waited for a heartbeat, so they go on, only later than they should;
             # the next subscription starts the follower again.
             _log.error("the follower stopped", exc_info=error)
             self._wake_all()
+        deadline = time.monotonic() + 2 * STALLED_SECONDS_DRAINING
+        while self._draining and time.monotonic() < deadline and self._cut_stalled(STALLED_SECONDS_DRAINING):
+            time.sleep(0.1)
 
     def _deliver(self, feed: Feed) -> None:
         while True:
@@ -131,6 +168,11 @@ class Hub:
                     for subscription in self._subscriptions.get(key, ()):
                         subscription.news.set()
             time.sleep(0)  # under gevent nothing else here would let the streams run
+
+    def _cut_stalled(self, seconds: float) -> bool:
+        with self._lock:
+            everybody = [one for waiting in self._subscriptions.values() for one in waiting]
+        return sum(one.cut_if_stalled(seconds) for one in everybody) > 0
 
     def _wake_all(self) -> None:
         with self._lock:

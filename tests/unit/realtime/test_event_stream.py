@@ -152,6 +152,33 @@ def test_a_heartbeat_looks_for_events_too(engine: EmbeddedEngine, publish: Calla
     assert seen == [f"{epoch}:1"]
 
 
+def test_a_reader_who_stalls_is_cut_off(engine: EmbeddedEngine) -> None:
+    cut = threading.Event()
+    hub = Hub(engine.follow, stalled_seconds=0.0)
+    stream = EventStreams(engine, hub).open("demo", "room", cut=cut.set)
+    next(iter(stream))  # handed on, and nobody comes back for more
+    assert cut.wait(5)
+    hub.close()
+
+
+def test_whoever_comes_while_the_worker_stops_is_told_to_come_again(streams: EventStreams, hub: Hub) -> None:
+    hub.drain()
+    assert list(streams.open("demo", "room")) == [b"retry: 2000\n\n"]
+
+
+def test_a_page_is_bounded_in_bytes(streams: EventStreams, publish: Callable[..., str]) -> None:
+    publish(*["x" * 30_000] * 12)
+    stream = streams.open("demo", "room", "", 0)
+    next(iter(stream))
+    sizes = []
+    seen: list[str] = []
+    while len(seen) < 12:
+        block = next(iter(stream))
+        sizes.append(len(block))
+        seen += [line for line in block.decode().splitlines() if line.startswith("id: ")]
+    assert max(sizes) < 100_000
+
+
 def test_draining_ends_a_stream_that_waits(streams: EventStreams, hub: Hub) -> None:
     stream = streams.open("demo", "room")
     next(stream)

@@ -54,6 +54,18 @@ def test_the_follower_starts_with_the_first_subscription(hub: Hub) -> None:
     assert followers() == 1
 
 
+def test_only_a_reader_who_does_not_take_what_is_sent_is_cut_off(hub: Hub) -> None:
+    cuts: list[str] = []
+    subscription = hub.subscribe("demo", "room", lambda: cuts.append("cut"))
+    assert not subscription.cut_if_stalled(0)
+    subscription.sending_since = time.monotonic()
+    assert subscription.cut_if_stalled(60)
+    assert not cuts
+    subscription.sending_since -= 61
+    assert subscription.cut_if_stalled(60)
+    assert cuts == ["cut"]
+
+
 def test_a_cancelled_subscription_is_gone(engine: EmbeddedEngine, hub: Hub) -> None:
     gone, stays = hub.subscribe("demo", "room"), hub.subscribe("demo", "room")
     hub.unsubscribe(gone)

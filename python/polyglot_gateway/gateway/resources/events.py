@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from functools import partial
+
 import falcon
 
 from polyglot_gateway.gateway import parameters
@@ -19,7 +22,9 @@ class Events:
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with a stream that begins after the position that the reader names, or now."""
         epoch, since = self._start(req, resp, app, channel)
-        resp.stream = self._streams.open(app, channel, epoch, since)
+        connection = req.env.get("gunicorn.socket")  # other servers do not show it
+        cut = partial(connection.shutdown, socket.SHUT_RDWR) if connection is not None else None
+        resp.stream = self._streams.open(app, channel, epoch, since, cut)
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with the headers of the stream, without opening it."""
