@@ -152,6 +152,13 @@ def test_headers_beyond_reason_are_refused(raw):
     assert raw.status() == 431
 
 
+def test_headers_do_not_move_the_application(shared_gateway):
+    moved = {"SCRIPT_NAME": "/evil", "PATH_INFO": "/nowhere"}
+    assert shared_gateway.request("GET", "/alive", headers=moved).status == 200
+    assert b"evil" not in shared_gateway.request("GET", "/openapi.json", headers=moved).body
+    assert shared_gateway.request("GET", "/evil/alive", headers=moved).status == 404
+
+
 def test_one_connection_serves_many_requests(raw):
     for offset in range(1, 4):
         raw.head(f"Content-Length: {len(EVENT)}")

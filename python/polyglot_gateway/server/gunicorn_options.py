@@ -29,6 +29,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
         "forwarded_allow_ips": ",".join(settings.trusted_proxies),
+        # By default a trusted peer may set SCRIPT_NAME and PATH_INFO by headers, which proxies pass on from anybody.
+        "forwarder_headers": "",
         "loglevel": settings.log_level,
         "logger_class": Logger,
         "accesslog": None,
