@@ -1,10 +1,20 @@
-"""Request bodies: read whole, never more than allowed."""
+"""Request bodies: read whole, never more than allowed, and not for ever."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
+import gevent
+import gevent.socket
+
 from polyglot_gateway.errors import InvalidJson, InvalidParameter, PayloadTooLarge
+
+BODY_SECONDS = 30.0
+"""How long a whole body may take, under gunicorn's gevent workers; other servers have limits of their own."""
+
+_LATE = "polyglot_gateway.body_late"
 
 
 def read_body(env: dict[str, Any], limit: int) -> bytes:
@@ -16,7 +26,7 @@ def read_body(env: dict[str, Any], limit: int) -> bytes:
 
     Raises:
         PayloadTooLarge: It is, or says that it is, longer than `limit`.
-        InvalidJson: It ends before it should.
+        InvalidJson: It ends before it should, or takes longer than BODY_SECONDS.
         InvalidParameter: Content-Length is not a number.
     """
     declared = env.get("CONTENT_LENGTH")
@@ -29,24 +39,47 @@ def read_body(env: dict[str, Any], limit: int) -> bytes:
         return body
     if not (declared.isascii() and declared.isdigit()):
         raise InvalidParameter(f"Content-Length is {declared!r}; it must be a number of bytes.")
-    length = int(declared)
-    if length > limit:
+    # Python refuses to read a number of thousands of digits.
+    if len(declared) > 19 or (length := int(declared)) > limit:
         raise _too_large(limit)
     body = _read(env, length)
     if len(body) < length:
-        raise InvalidJson(f"The body ends after {len(body)} of {length} bytes.", len(body))
+        raise _cut_off(env, f"The body ends after {len(body)} of {length} bytes.", len(body))
     return body
 
 
 def _read(env: dict[str, Any], size: int) -> bytes:
     stream = env["wsgi.input"]
+    connection = env.get("gunicorn.socket")
+    timer = None
+    if isinstance(connection, gevent.socket.socket):
+        # The loop's own timer: a gevent.Timeout costs several times as much, and every request would pay.
+        timer = gevent.get_hub().loop.timer(BODY_SECONDS)
+        timer.start(_end_input, connection, env)
     try:
         body: bytes = stream.read(size)
         while body and len(body) < size and (more := stream.read(size - len(body))):
             body += more
     except Exception as error:  # each server has its own classes for a connection that ends early
-        raise InvalidJson("The body could not be read to its end.") from error
+        raise _cut_off(env, "The body could not be read to its end.") from error
+    finally:
+        if timer is not None:
+            timer.close()
     return body
+
+
+def _end_input(connection: gevent.socket.socket, env: dict[str, Any]) -> None:
+    """Make the reader see the end of the connection, on which the answer can still be sent."""
+    env[_LATE] = True
+    with contextlib.suppress(OSError):  # the peer may be gone already
+        # Not the method of a TLS socket, which would end the encryption of the answer too.
+        gevent.socket.socket.shutdown(connection, socket.SHUT_RD)
+
+
+def _cut_off(env: dict[str, Any], message: str, position: int | None = None) -> InvalidJson:
+    if _LATE in env:
+        message = f"The body did not arrive within {BODY_SECONDS:g} s."
+    return InvalidJson(message, position)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -1,7 +1,12 @@
 import io
+from collections.abc import Iterator
 from typing import Any
 
+import gevent
+import gevent.socket
 import pytest
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
 from polyglot_gateway.errors import InvalidJson, InvalidParameter, PayloadTooLarge
 from polyglot_gateway.gateway.body import read_body
@@ -87,6 +92,54 @@ def test_a_broken_connection_is_refused(environ: dict[str, Any]) -> None:
 @pytest.mark.parametrize("environ", [{}, {"CONTENT_LENGTH": ""}, {"CONTENT_LENGTH": "0"}])
 def test_no_body_is_an_empty_one(environ: dict[str, Any]) -> None:
     assert read_body({"wsgi.input": io.BytesIO(b"not for us"), **environ}, 64) == b""
+
+
+def test_a_content_length_beyond_all_numbers_is_too_large() -> None:
+    with pytest.raises(PayloadTooLarge):
+        read_body(declared(b"abc", "1" * 5000), 64)
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[gevent.socket.socket, gevent.socket.socket]]:
+    """The client's end, and the server's."""
+    client, server = gevent.socket.socketpair()
+    with client, server:
+        yield client, server
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_body_that_does_not_arrive_is_given_up(
+    connection: tuple[gevent.socket.socket, gevent.socket.socket], is_chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyglot_gateway.gateway.body.BODY_SECONDS", 0.1)
+    client, server = connection
+    server.settimeout(20)
+    unreader = SocketUnreader(server)
+    reader = ChunkedReader(None, unreader) if is_chunked else LengthReader(unreader, 10)
+    environ = {"wsgi.input": Body(reader), "gunicorn.socket": server}
+    environ |= {"wsgi.input_terminated": True} if is_chunked else {"CONTENT_LENGTH": "10"}
+    client.sendall(b"5\r\nhel")
+    with pytest.raises(InvalidJson, match=r"did not arrive within 0\.1 s"):
+        read_body(environ, 64)
+    server.sendall(b"the answer")
+    assert client.recv(64) == b"the answer"
+
+
+def test_the_deadline_ends_with_the_body(
+    connection: tuple[gevent.socket.socket, gevent.socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyglot_gateway.gateway.body.BODY_SECONDS", 0.05)
+    client, server = connection
+    client.sendall(b"hello")
+    environ = {
+        "wsgi.input": Body(LengthReader(SocketUnreader(server), 5)),
+        "gunicorn.socket": server,
+        "CONTENT_LENGTH": "5",
+    }
+    assert read_body(environ, 64) == b"hello"
+    gevent.sleep(0.1)
+    client.sendall(b"next")
+    assert server.recv(64) == b"next"
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "five", "٣"])
