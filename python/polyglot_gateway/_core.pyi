@@ -98,10 +98,11 @@ class Gateway:
     def configure(self, access: Access, rules: Rules) -> None:
         """Replace the access table and the channel rules, at once for all that comes after."""
 
-    def authorize(self, app: str, channel: str, key: str, scope: str) -> None:
+    def authorize(self, app: str, channel: str, key: str | bytes, scope: str) -> None:
         """Raise InvalidApp, InvalidChannel, Unauthorized or Forbidden unless `key` may do `scope` there.
 
-        `channel` is "" for what concerns the whole app. "history" and "subscribe" need no key on public_read channels.
+        `channel` is "" for what concerns the whole app. "history" and "subscribe" need no key on public_read channels,
+        nor, in development, for the whole app.
         """
 
     def max_event_bytes(self, app: str, channel: str) -> int:

@@ -66,10 +66,18 @@ TEST_F(GatewayTest, PublicChannelsAreReadWithoutAKeyAndNothingElse) {
     EXPECT_EQ(gateway_->authorize("app", "public:1", "", scope).code(), Code::unauthorized);
 }
 
-TEST_F(GatewayTest, WhatConcernsTheWholeAppIsNeverPublic) {
+TEST_F(GatewayTest, NoRuleMakesWhatConcernsTheWholeAppPublic) {
   gateway_->configure(Access(), Rules(ChannelRule{.public_read = true}));
   EXPECT_TRUE(gateway_->authorize("app", "room", "", kHistory).ok());
   EXPECT_EQ(gateway_->authorize("app", "", "", kHistory).code(), Code::unauthorized);
+}
+
+TEST_F(GatewayTest, InDevelopmentWhatConcernsTheWholeAppIsReadWithoutAKey) {
+  gateway_->configure(Access(true), Rules());
+  for (const Scope scope : {kHistory, kSubscribe}) EXPECT_TRUE(gateway_->authorize("app", "", "", scope).ok());
+  for (const Scope scope : {kPublish, kAdmin})
+    EXPECT_EQ(gateway_->authorize("app", "", "", scope).code(), Code::unauthorized);
+  EXPECT_EQ(gateway_->authorize("app", "room", "", kHistory).code(), Code::unauthorized);  // its rule decides
 }
 
 TEST_F(GatewayTest, WrongNamesAreSaidBeforeKeysAreLookedAt) {
