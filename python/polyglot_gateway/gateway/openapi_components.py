@@ -55,7 +55,7 @@ def parameters() -> Json:
             "name": "Idempotency-Key",
             "in": "header",
             "description": "Within five minutes the same key in the same channel gives the first reply again.",
-            "schema": {"type": "string", "maxLength": 255},
+            "schema": {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
         },
     }
 
@@ -100,8 +100,9 @@ def schemas() -> Json:
         "count": offset(),
         "last_published": {"type": ["string", "null"], "format": "date-time"},
     }
+    lost: Json = {"type": "string", "description": "As it was sent; empty when the event could not be read so far."}
     meta = _object({"user_id": {"type": ["string", "null"]}, "ts": time, "source_ip": {"type": ["string", "null"]}})
-    refused = {"channel": {"type": ["string", "null"]}, "code": text, "error": text, "status": {"type": "integer"}}
+    refused = {"channel": lost, "code": text, "error": text, "status": {"type": "integer"}}
     return {
         "Event": _object(event, closed=True),
         "Batch": _object(

@@ -8,6 +8,7 @@ from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import is_ndjson
 from polyglot_gateway.gateway.credentials import authorize
+from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
 
@@ -26,6 +27,6 @@ class Batch:
         env = req.env
         authorize(self._access, env, app, "publish")
         ndjson = is_ndjson(env)
+        key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        key = env.get("HTTP_IDEMPOTENCY_KEY", "")
         resp.data = self._engine.publish_batch(app, body, ndjson, key, self._source.of(env))

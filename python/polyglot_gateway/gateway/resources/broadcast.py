@@ -8,6 +8,7 @@ from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import authorize
+from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
 
@@ -26,5 +27,6 @@ class Broadcast:
         env = req.env
         authorize(self._access, env, app, "publish")
         require_json(env)
+        key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._engine.broadcast(app, body, env.get("HTTP_IDEMPOTENCY_KEY", ""), self._source.of(env))
+        resp.data = self._engine.broadcast(app, body, key, self._source.of(env))

@@ -8,6 +8,7 @@ from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import authorize_channel
+from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
 
@@ -25,13 +26,9 @@ class Publish:
         env = req.env
         authorize_channel(self._access, env, app, channel, "publish")
         require_json(env)
-        ack = self._engine.publish(
-            app,
-            channel,
-            read_body(env, self._access.max_event_bytes(app, channel)),
-            env.get("HTTP_IDEMPOTENCY_KEY", ""),
-            self._source.of(env),
-        )
+        key = idempotency_key(env)
+        body = read_body(env, self._access.max_event_bytes(app, channel))
+        ack = self._engine.publish(app, channel, body, key, self._source.of(env))
         resp.data = ack.body
         if ack.replayed:
             resp.set_header("Idempotency-Replayed", "true")

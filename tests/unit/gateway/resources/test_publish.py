@@ -107,6 +107,13 @@ def test_an_idempotency_key_that_is_too_long_is_refused(client: testing.TestClie
     assert (send(255), send(256)) == ("taken", "invalid_parameter")
 
 
+@pytest.mark.parametrize("path", [PUBLISH, "/apps/demo/publish", "/apps/demo/broadcast"])
+def test_an_idempotency_key_outside_ascii_is_refused(client: testing.TestClient, path: str) -> None:
+    reply = client.simulate_post(path, body=b"{}", headers={"Idempotency-Key": "\xe9" * 200})
+    assert (reply.status_code, reply.json["code"]) == (400, "invalid_parameter")
+    assert "outside ASCII" in reply.json["error"]
+
+
 def test_the_source_address_is_kept(make_app: Callable[..., WsgiApp]) -> None:
     client = testing.TestClient(make_app(trusted_proxies=["127.0.0.1"]), headers={"X-API-Key": "full-key"})
     for forwarded in (None, "198.51.100.1"):
