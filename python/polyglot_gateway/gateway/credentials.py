@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from polyglot_gateway.errors import InvalidChannel, Unauthorized
+from polyglot_gateway.errors import InvalidApp, InvalidChannel, Unauthorized
 from polyglot_gateway.gateway.parts import Access
+
+REPLACED = "\ufffd"
+"""What stands in a path for bytes that are not UTF-8 (WSGI servers and Falcon decode it before it is looked at)."""
 
 
 def authorize(access: Access, env: dict[str, Any], app: str, scope: str) -> None:
@@ -14,7 +17,7 @@ def authorize(access: Access, env: dict[str, Any], app: str, scope: str) -> None
     Raises:
         InvalidApp, Unauthorized, Forbidden: It may not.
     """
-    _authorize(access, env, app, "", env.get("HTTP_X_API_KEY", ""), scope)
+    _authorize(access, env, app, "", env.get("HTTP_X_API_KEY"), "", scope)
 
 
 def authorize_channel(
@@ -35,12 +38,22 @@ def authorize_channel(
     """
     if not channel:
         raise InvalidChannel("The channel name is empty; it must have 1 to 200 characters.")
-    _authorize(access, env, app, channel, env.get("HTTP_X_API_KEY", key or ""), scope)
+    _authorize(access, env, app, channel, env.get("HTTP_X_API_KEY"), key or "", scope)
 
 
-def _authorize(access: Access, env: dict[str, Any], app: str, channel: str, key: str, scope: str) -> None:
+def _authorize(
+    access: Access, env: dict[str, Any], app: str, channel: str, header: str | None, instead: str, scope: str
+) -> None:
+    key: str | bytes = instead
+    if header is not None:
+        # PEP 3333 decodes headers as Latin-1, whatever they are; a key is the bytes that were sent.
+        key = header if header.isascii() else header.encode("latin-1")
     try:
         access.authorize(app, channel, key, scope)
+    except (InvalidApp, InvalidChannel) as error:
+        if REPLACED in app + channel:
+            raise type(error)(f"{error.message} The path has bytes that are not UTF-8, or U+FFFD itself.") from None
+        raise
     except Unauthorized:
         if not key and env.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
             raise Unauthorized("Bearer tokens are not accepted; send the app's key in X-API-Key.") from None

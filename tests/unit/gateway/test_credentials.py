@@ -1,5 +1,12 @@
+import hashlib
+from collections.abc import Callable
+
 import pytest
 from falcon import testing
+
+from polyglot_gateway._core import Access, ChannelRule, Rules
+from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.gateway.create_app import WsgiApp
 
 HISTORY = "/apps/demo/channels/room:1/history"
 PUBLISH = "/apps/demo/channels/room:1/publish"
@@ -66,6 +73,26 @@ def test_only_events_takes_the_parameter_key(stranger: testing.TestClient) -> No
     assert (
         stranger.simulate_head(path, query_string="key=reader-key", headers={"X-API-Key": "wrong"}).status_code == 401
     )
+
+
+def test_a_key_is_the_bytes_that_are_sent(make_app: Callable[..., WsgiApp], engine: EmbeddedEngine) -> None:
+    access = Access()
+    keys = {"clé".encode(): "clé", "clé".encode("latin-1"): "cl\xe9"}
+    for key in keys:
+        access.add_key("demo", hashlib.sha256(key).hexdigest(), ["history", "subscribe"])
+    engine.configure(access, Rules(ChannelRule()))
+    client = testing.TestClient(make_app())
+    for key in keys:
+        sent = {"X-API-Key": key.decode("latin-1")}
+        assert client.simulate_get(HISTORY, headers=sent).status_code == 200
+    events = "/apps/demo/channels/room:1/events"
+    assert client.simulate_head(events, query_string="key=cl%C3%A9").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/apps/demo/channels/a%ff/history", "/apps/a%ff/channels"])
+def test_a_name_that_is_not_utf_8_is_said_to_be_that(client: testing.TestClient, path: str) -> None:
+    assert "not UTF-8" in client.simulate_get(path).json["error"]
+    assert "UTF-8" not in client.simulate_get(path.replace("%ff", "%C3%BC")).json["error"]
 
 
 def test_a_bearer_token_alone_is_answered_with_what_to_send(stranger: testing.TestClient) -> None:
