@@ -35,14 +35,18 @@ class ChannelRouter(CompiledRouter):
         self._actions: dict[str, tuple[object, MethodMap, str]] = {}
 
     def map_http_methods(self, resource: object, **kwargs: Any) -> Any:
-        """Return the resource's responders by method."""
-        return MethodMap(super().map_http_methods(resource, **kwargs))
+        """Return the responders by method: the resource's own, and for all others what Falcon has."""
+        methods = MethodMap(super().map_http_methods(resource, **kwargs))
+        own_options = "OPTIONS" in methods
+        set_default_responders(methods)
+        if not own_options:
+            methods["OPTIONS"] = _without_content(methods["OPTIONS"])
+        return methods
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         """Add a route; one of a channel has the form `CHANNEL` or `CHANNEL/action`."""
         if uri_template.startswith(CHANNEL):
             methods = self.map_http_methods(resource, **kwargs)
-            set_default_responders(methods)
             self._actions[uri_template[len(CHANNEL) + 1 :]] = resource, methods, uri_template
         else:
             super().add_route(uri_template, resource, **kwargs)
@@ -59,6 +63,17 @@ class ChannelRouter(CompiledRouter):
                 if route is not None:
                     return route[0], route[1], {"app": app, "channel": channel}, route[2]
         return super().find(uri, req)
+
+
+def _without_content(respond: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer 204 where Falcon answers 200 with the content type of a body that is not there."""
+
+    def on_options(req: falcon.Request, resp: falcon.Response, **params: Any) -> None:
+        respond(req, resp, **params)
+        resp.status = falcon.HTTP_204
+        resp.delete_header("Content-Length")  # not allowed with 204 (RFC 9110, section 8.6)
+
+    return on_options
 
 
 def _is_slash_escaped(env: dict[str, Any]) -> bool:
