@@ -131,7 +131,7 @@ def schemas() -> Json:
                     "items": {
                         "anyOf": [
                             _object({"channel": channel, **ack, "replayed": {"const": True}}, optional=("replayed",)),
-                            _object(refused, optional=("channel",)),
+                            _object(refused),
                         ]
                     },
                 }

@@ -21,6 +21,10 @@ def test_replies_are_as_described(client: testing.TestClient) -> None:
     replies: list[tuple[str, Any]] = [
         ("Ack", client.simulate_post(f"{ROOM}/publish", json=EVENT)),
         ("Results", client.simulate_post("/apps/demo/publish", json={"events": items})),
+        (
+            "Results",
+            client.simulate_post("/apps/demo/publish", body=b"{\n[]\n{}", content_type="application/x-ndjson"),
+        ),
         ("Results", client.simulate_post("/apps/demo/broadcast", json={"channels": ["a", "not a name"], **EVENT})),
         ("History", client.simulate_get(f"{ROOM}/history")),
         ("History", client.simulate_get(f"{ROOM}/history", query_string="since=99")),
@@ -38,6 +42,14 @@ def test_replies_are_as_described(client: testing.TestClient) -> None:
     ]
     for name, reply in replies:
         validator(name).validate(reply.json)
+
+
+def test_a_result_always_names_its_channel_if_only_as_empty_text(client: testing.TestClient) -> None:
+    reply = client.simulate_post("/apps/demo/publish", body=b"{", content_type="application/x-ndjson")
+    (result,) = reply.json["results"]
+    assert result["channel"] == ""
+    for wrong in ({**result, "channel": None}, {name: value for name, value in result.items() if name != "channel"}):
+        assert not validator("Results").is_valid({"results": [wrong]})
 
 
 @pytest.mark.parametrize(
