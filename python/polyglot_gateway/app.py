@@ -1,7 +1,10 @@
 """The composition root: joins the settings, the engine, realtime delivery and the REST interface.
 
 `gunicorn -k gevent 'polyglot_gateway.app:create_app()'` serves the gateway. The history must not cross a fork, so
-that is not to be combined with gunicorn's `preload_app`.
+that is not to be combined with gunicorn's `preload_app`. A stock gunicorn calls neither `reload` nor `drain`: SIGHUP
+replaces its workers, and at SIGTERM open event streams hold a worker until `--graceful-timeout` and then are cut. It
+also takes SCRIPT_NAME from a header of whom it trusts, which `--forwarder-headers ''` ends. `polyglot serve` (package
+`server`) sees to all of this.
 """
 
 from __future__ import annotations
