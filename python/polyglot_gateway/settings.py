@@ -10,10 +10,12 @@ Apps, their keys and their channel rules stand only in `polyglot.toml`, and can 
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,6 +26,7 @@ from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -43,7 +46,9 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 def _digest(text: str) -> str:
     if not _DIGEST.fullmatch(text):
-        raise ValueError("must be the key's SHA-256 as 64 hex digits")
+        raise ValueError(
+            "must be the key's SHA-256 as 64 hex digits; `polyglot keys generate APP` makes a key and prints it"
+        )
     return text.lower()
 
 
@@ -158,7 +163,7 @@ class _DotEnvSource(_EnvironmentSource, DotEnvSettingsSource):
 class Settings(BaseSettings):
     """Every setting, checked. Make it with `load_settings`, which reports what is wrong as a SettingsError."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="forbid")
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid")
 
     polyglot_config: Path = Field(DEFAULT_CONFIG, description="the toml file; it may be absent unless it is named")
     polyglot_env: Literal["dev", "prod"] = Field("dev", description="dev or prod; MIX_ENV is another name for it")
@@ -212,9 +217,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources as the module says."""
-        sources = (init_settings, _EnvironmentSource(settings_cls), _DotEnvSource(settings_cls))
-        named = next((path for source in sources if (path := source().get("polyglot_config"))), None)
-        return (*sources, _toml_source(settings_cls, Path(named or DEFAULT_CONFIG), must_exist=named is not None))
+        sources = (init_settings, _EnvironmentSource(settings_cls), _dotenv_source(settings_cls))
+        found = [source() for source in sources]
+        named = next((path for values in found if (path := values.get("polyglot_config"))), None)
+        found.append(_toml_source(settings_cls, Path(named or DEFAULT_CONFIG), must_exist=named is not None)())
+        return tuple(InitSettingsSource(settings_cls, init_kwargs=values) for values in _own_ports_only(found))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -238,8 +245,17 @@ class Settings(BaseSettings):
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):
             wrong.append(
                 "apps: no app has a key, so nobody could publish; with POLYGLOT_ENV=prod at least one must stand in "
-                f"{self.polyglot_config}, as `polyglot keys` prints it"
+                f"{self.polyglot_config}, as `polyglot keys generate APP` prints it"
             )
+        if self.polyglot_env == "prod":
+            known = _digests_of_known_keys(self.apps)
+            wrong += [
+                f"apps.{app}.keys.{index}.sha256: is the digest of a key that everybody knows; with POLYGLOT_ENV=prod "
+                f"make one with `polyglot keys generate {app}`"
+                for app, settings in self.apps.items()
+                for index, key in enumerate(settings.keys)
+                if key.sha256 in known
+            ]
         return wrong
 
     @property
@@ -318,8 +334,6 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: One line for each wrong setting: its name, its value and what is allowed.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    if "bind" in given:
-        given.setdefault("port", None)  # PORT speaks about the bind of the environment, not about one given by hand
     try:
         settings = Settings(**given)
     except ValidationError as error:
@@ -328,6 +342,30 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(map(_line, details))) from None
     settings._overrides = given
     return settings
+
+
+def _own_ports_only(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop each `port` from a source below the one that has `bind`: it speaks about another address."""
+    bound = next((index for index, values in enumerate(sources) if "bind" in values), len(sources))
+    return [
+        {name: value for name, value in values.items() if index <= bound or name != "port"}
+        for index, values in enumerate(sources)
+    ]
+
+
+def _digests_of_known_keys(apps: Iterable[str]) -> set[str]:
+    """The SHA-256 of keys that stand in documents, and of none at all."""
+    known = ["", "abc", *(f"valid_key_{app}" for app in ("demo-app", *apps))]
+    return {hashlib.sha256(key.encode()).hexdigest() for key in known}
+
+
+def _dotenv_source(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
+    try:
+        return _DotEnvSource(settings_cls, env_file=".env", env_file_encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env: is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f".env: cannot be read: {error.strerror}; make it readable, or move it away") from None
 
 
 def _toml_source(settings_cls: type[BaseSettings], path: Path, must_exist: bool) -> PydanticBaseSettingsSource:

@@ -90,7 +90,20 @@ def test_the_examples_are_valid(tmp_path, monkeypatch):
     (tmp_path / "polyglot.toml").write_text((ROOT / "polyglot.toml.example").read_text())
     (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
     assert load_settings().apps["demo-app"].rules[0].channels == "room:*"
-    assert load_settings(polyglot_env="prod").apps["demo-app"].keys
+
+
+def test_the_example_opens_no_door_in_production(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = (ROOT / "polyglot.toml.example").read_text()
+    (tmp_path / "polyglot.toml").write_text(example)
+    with pytest.raises(SettingsError, match="no app has a key"):
+        load_settings(polyglot_env="prod")
+    block = "\n".join(re.findall(r"^# (\[\[.*|\w+ = [\"\[].*)$", example, re.MULTILINE))
+    (tmp_path / "polyglot.toml").write_text(block)
+    with pytest.raises(SettingsError, match="keys generate"):
+        load_settings(polyglot_env="prod")
+    (tmp_path / "polyglot.toml").write_text(block.replace("<the key's SHA-256>", "5a" * 32))
+    assert load_settings(polyglot_env="prod").apps["demo-app"].keys[0].name == "ci"
 
 
 def test_every_line_of_the_env_example_is_a_setting():

@@ -1,3 +1,4 @@
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -87,12 +88,37 @@ def test_mix_env_is_another_name(load: Callable[..., Settings], env: dict[str, s
         ({"PORT": "5000", "BIND": "unix:/run/p.sock"}, {}, "unix:/run/p.sock"),
         ({"PORT": "5000"}, {"bind": "0.0.0.0:6000"}, "0.0.0.0:6000"),
         ({"BIND": "localhost:4100"}, {}, "localhost:4100"),
+        ({"PORT": "5000"}, {"bind": "0.0.0.0:6000", "port": 7000}, "0.0.0.0:7000"),
     ],
 )
 def test_port_replaces_the_port_of_bind(
     load: Callable[..., Settings], env: dict[str, str], overrides: dict[str, str], bind: str
 ) -> None:
     assert load(env=env, **overrides).bind == bind
+
+
+@pytest.mark.parametrize(
+    ("toml", "dotenv", "env", "bind"),
+    [
+        ("port = 5000", "", {"BIND": "0.0.0.0:8000"}, "0.0.0.0:8000"),
+        ("port = 5000", "BIND=0.0.0.0:8000", {}, "0.0.0.0:8000"),
+        ("", "PORT=5000", {"BIND": "0.0.0.0:8000"}, "0.0.0.0:8000"),
+        ('bind = "0.0.0.0:8000"', "PORT=5000", {}, "0.0.0.0:5000"),
+        ('bind = "0.0.0.0:8000"\nport = 5000', "", {}, "0.0.0.0:5000"),
+    ],
+)
+def test_port_says_nothing_about_the_bind_of_a_nearer_source(
+    load: Callable[..., Settings], toml: str, dotenv: str, env: dict[str, str], bind: str
+) -> None:
+    assert load(toml, env, dotenv).bind == bind
+
+
+def test_a_dotenv_file_of_another_encoding_is_said(load: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = load()
+    (tmp_path / ".env").write_bytes("DATA_DIR=d\u00e4ta".encode("latin-1"))
+    for read in (load_settings, settings.reread):
+        with pytest.raises(SettingsError, match=r"^\.env: is not UTF-8"):
+            read()
 
 
 def test_lists_are_separated_by_commas_or_toml_arrays(load: Callable[..., Settings]) -> None:
@@ -199,6 +225,15 @@ def test_a_file_that_is_named_has_to_exist(load: Callable[..., Settings], tmp_pa
 def test_production_needs_a_key(load: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match="no app has a key"):
         load('[apps.demo]\nrules = [{ channels = "*" }]', polyglot_env="prod")
+
+
+@pytest.mark.parametrize("key", ["", "abc", "valid_key_demo", "valid_key_demo-app", "valid_key_other"])
+def test_production_refuses_a_key_that_everybody_knows(load: Callable[..., Settings], key: str) -> None:
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    toml = f'[apps.other]\n[[apps.demo.keys]]\nsha256 = "{digest.upper()}"\nscopes = ["publish"]\n'
+    with pytest.raises(SettingsError, match=r"^apps\.demo\.keys\.0\.sha256: .*everybody knows"):
+        load(toml, polyglot_env="prod")
+    assert load(toml).apps["demo"].keys
 
 
 def test_development_is_warned_of(load: Callable[..., Settings]) -> None:
