@@ -119,9 +119,9 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "publish",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
              std::string_view key, std::string_view source_ip, std::string_view user_id) {
-            core::Gateway& gateway = open.get();
+            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id};
-            auto ack = run(gateway, [&] { return gateway.publish(app, channel, view_of(body), sender); });
+            auto ack = run(*gateway, [&] { return gateway->publish(app, channel, view_of(body), sender); });
             return ack_of(value_or_raise(std::move(ack)));
           },
           "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
@@ -129,9 +129,9 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "publish_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
              std::string_view source_ip, std::string_view user_id) {
-            core::Gateway& gateway = open.get();
+            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id};
-            auto reply = run(gateway, [&] { return gateway.publish_batch(app, view_of(body), ndjson, sender); });
+            auto reply = run(*gateway, [&] { return gateway->publish_batch(app, view_of(body), ndjson, sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
           "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
@@ -139,9 +139,9 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
              std::string_view source_ip, std::string_view user_id) {
-            core::Gateway& gateway = open.get();
+            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id};
-            auto reply = run(gateway, [&] { return gateway.broadcast(app, view_of(body), sender); });
+            auto reply = run(*gateway, [&] { return gateway->broadcast(app, view_of(body), sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
@@ -164,7 +164,7 @@ void bind_reading(py::class_<OpenGateway>& type) {
           "read",
           [](const OpenGateway& open, std::string_view app, std::string_view channel,
              std::optional<std::uint64_t> since, std::string_view epoch, std::int64_t limit) {
-            thread_local core::HistoryPage page;
+            core::HistoryPage page;
             check(open.get().read(app, channel, request_of(limit, since, std::nullopt, false, epoch), page));
             return page_of(page);
           },
@@ -172,8 +172,8 @@ void bind_reading(py::class_<OpenGateway>& type) {
       .def(
           "forget",
           [](const OpenGateway& open, std::string_view app, std::string_view channel) {
-            core::Gateway& gateway = open.get();
-            return core::epoch_text(value_or_raise(run(gateway, [&] { return gateway.forget(app, channel); })));
+            const auto gateway = open.share();  // close() may come while this waits for the disk
+            return core::epoch_text(value_or_raise(run(*gateway, [&] { return gateway->forget(app, channel); })));
           },
           "app"_a, "channel"_a)
       .def(

@@ -1,4 +1,5 @@
-// Handles that Python holds on a core Gateway. Both may outlive close(): they then raise EngineUnavailable.
+// Handles that Python holds on a core Gateway. After close() the gateway's own raises EngineUnavailable; a feed goes
+// on, and keeps what it needs alive.
 //
 // Thread safety: by the GIL, which calls give up only while they wait for the disk. close() during such a call is safe:
 // the gateway ends when the last user lets go of it.

@@ -4,6 +4,9 @@
 PYBIND11_MODULE(_core, module) {
   module.doc() = "The event core of Polyglot Gateway.";
   module.attr("__version__") = POLYGLOT_VERSION;
+  // What later look-ups import is then loaded already, and they run no Python code at a bad moment.
+  pybind11::module_::import("polyglot_gateway.errors");
+  pybind11::module_::import("polyglot_gateway.engine.base");
   polyglot::bindings::bind_status(module);
   polyglot::bindings::bind_access(module);
   polyglot::bindings::bind_rules(module);

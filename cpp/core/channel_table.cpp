@@ -165,6 +165,7 @@ void ChannelTable::find_candidates() {
 void ChannelTable::rebuild(const SegmentMap& map) {
   Header& header = map.header();
   header.table_changing.store(1, kRelease);
+  std::atomic_thread_fence(kRelease);
   for (std::uint32_t i = 0; i < map.geometry().buckets; ++i) map.bucket(i).store(0, kRelaxed);
   header.buckets_used.store(0, kRelaxed);
   const std::uint32_t used = std::min(header.slots_used.load(kRelaxed), map.geometry().max_channels);

@@ -27,7 +27,8 @@ Result<std::unique_ptr<Feed>> Feed::open(Segment& segment) {
 }
 
 Feed::Feed(Segment& segment, WakePipe pipe)
-    : map_(segment.map()),
+    : segment_(segment),
+      map_(segment.map()),
       bit_(std::uint64_t{1} << segment.worker()),
       pipe_(std::move(pipe)),
       counters_(map_, segment.worker()),
@@ -36,7 +37,7 @@ Feed::Feed(Segment& segment, WakePipe pipe)
 }
 
 Feed::~Feed() {
-  sleeping().fetch_and(~bit_, kRelaxed);
+  if (!segment_.forked()) sleeping().fetch_and(~bit_, kRelaxed);
 }
 
 FeedNews Feed::poll() {

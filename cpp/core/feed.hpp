@@ -44,6 +44,7 @@ class Feed {
   bool collect(FeedNews& news, std::uint64_t head);
   SharedU64& sleeping() const { return map_.header().sleeping; }
 
+  const Segment& segment_;
   SegmentMap map_;
   std::uint64_t bit_;
   WakePipe pipe_;

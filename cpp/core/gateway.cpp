@@ -99,24 +99,31 @@ Gateway::Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options
       history_(*segment_),
       counters_(segment_->map(), segment_->worker()) {
   configure(Access(), Rules());
-  if (durability_ == Durability::interval) flusher_ = std::thread([this] { flush_each_second(); });
+  if (durability_ != Durability::interval) return;
+  flusher_ = std::make_unique<Flusher>();
+  flusher_->thread = std::thread([this, &flusher = *flusher_] { flush_each_second(flusher); });
 }
 
 Gateway::~Gateway() {
-  if (!flusher_.joinable()) return;
-  {
-    const std::lock_guard guard(flusher_mutex_);
-    stopping_ = true;
+  if (flusher_ == nullptr) return;
+  if (segment_->forked()) {
+    // The thread did not come along into the child, and to end what it waits on would be to wait for it.
+    static_cast<void>(flusher_.release());
+    return;
   }
-  flusher_wakes_.notify_all();
-  flusher_.join();
+  {
+    const std::lock_guard guard(flusher_->mutex);
+    flusher_->stopping = true;
+  }
+  flusher_->wakes.notify_all();
+  flusher_->thread.join();
 }
 
-void Gateway::flush_each_second() {
-  std::unique_lock guard(flusher_mutex_);
-  while (!flusher_wakes_.wait_for(guard, std::chrono::seconds(1), [this] { return stopping_; })) {
+void Gateway::flush_each_second(Flusher& flusher) {
+  std::unique_lock guard(flusher.mutex);
+  while (!flusher.wakes.wait_for(guard, std::chrono::seconds(1), [&] { return flusher.stopping; })) {
     guard.unlock();
-    // A disk that refuses now may take it in a second; nothing was promised for this one.
+    // A disk that refuses is told of by those who were promised something; nothing was promised for this flush.
     static_cast<void>(segment_->sync(history_.head()));
     guard.lock();
   }

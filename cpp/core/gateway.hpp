@@ -126,6 +126,12 @@ class Gateway {
     Rules rules;
   };
   struct Outgoing;
+  struct Flusher {
+    std::mutex mutex;
+    std::condition_variable wakes;
+    bool stopping = false;
+    std::thread thread;
+  };
 
   Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options);
   const Config& config() const { return *config_.load(std::memory_order_acquire); }
@@ -138,7 +144,7 @@ class Gateway {
   // The disk has everything, if the durability wants that.
   Status settle();
   HistoryQuery query_for(const HistoryRequest& request, const ChannelRule& rule) const;
-  void flush_each_second();
+  void flush_each_second(Flusher& flusher);
 
   std::unique_ptr<Segment> segment_;
   Durability durability_;
@@ -151,10 +157,7 @@ class Gateway {
   std::mutex configs_mutex_;
   std::vector<std::unique_ptr<const Config>> configs_;  // the last one is in force
 
-  std::mutex flusher_mutex_;
-  std::condition_variable flusher_wakes_;
-  bool stopping_ = false;
-  std::thread flusher_;  // with Durability::interval
+  std::unique_ptr<Flusher> flusher_;  // with Durability::interval
 };
 
 }  // namespace polyglot::core

@@ -113,16 +113,15 @@ void History::append_one(Append& append, const Prepared& prepared) {
 
   if (key_slot) {
     header.idempotency_pending.store(*key_slot + 1, kRelease);
-    const IdempotencySlot written{append.key->key, append.key->event_hash, append.time,
-                                  append.id,       append.offset,          append.epoch};
-    store_shared(reinterpret_cast<std::byte*>(&map_.idempotency(*key_slot)), &written, sizeof(written));
+    window_.write(*key_slot,
+                  {append.key->key, append.key->event_hash, append.time, append.id, append.offset, append.epoch});
   }
   map_.ring(ref.index, append.offset).store(record.position, kRelease);
   life.last.store(append.offset, kRelease);  // the commit
-  header.head.store(record.position + record_bytes(record.payload), kRelease);
-  if (key_slot) header.idempotency_pending.store(0, kRelease);
   slot.touched.store(record.position, kRelaxed);
   slot.newest_us.store(static_cast<std::uint64_t>(record.time_us), kRelaxed);
+  header.head.store(record.position + record_bytes(record.payload), kRelease);
+  if (key_slot) header.idempotency_pending.store(0, kRelease);
 }
 
 std::uint64_t History::make_room(std::uint64_t bytes) {
@@ -170,6 +169,8 @@ std::uint64_t History::forget(std::string_view app, std::string_view channel) {
     const std::uint64_t generation = ref->generation + 2;
     ChannelLife& life = SegmentMap::life(slot, generation);
     epoch = new_epoch();
+    // A reader who still sees an older life in this place also sees that the generation has moved on.
+    std::atomic_thread_fence(kRelease);
     life.epoch.store(epoch, kRelaxed);
     life.last.store(0, kRelaxed);
     life.first.store(1, kRelaxed);
@@ -336,9 +337,10 @@ std::vector<std::string> History::list(std::string_view app, std::string_view af
     if (!SegmentMap::live(ref.generation) || !read_name(map_, ref, name)) continue;
     if (app_of(name) == app && channel_of(name) > after) found.emplace_back(channel_of(name));
   }
-  const auto end = found.begin() + static_cast<std::ptrdiff_t>(std::min(limit, found.size()));
-  std::partial_sort(found.begin(), end, found.end());
-  found.erase(end, found.end());
+  std::sort(found.begin(), found.end());
+  // A channel that moves to another slot during the walk may have been met in both.
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  if (found.size() > limit) found.resize(limit);
   return found;
 }
 

@@ -56,7 +56,7 @@ struct HistoryQuery {
   std::uint64_t size = ~std::uint64_t{0};   // only so many newest events count as kept
   TimeUs not_before = 0;                    // only events from this time on count as kept
   std::size_t lead = 0;                     // bytes left free before the events, for what the caller puts there
-  std::size_t enough = ~std::size_t{0};  // bytes of events after which the page ends, with one event at least
+  std::size_t enough = ~std::size_t{0};     // bytes of events after which the page ends, with one event at least
 };
 
 struct HistoryItem {

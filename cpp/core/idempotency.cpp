@@ -1,6 +1,7 @@
 #include "core/idempotency.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -37,6 +38,19 @@ IdempotencyWindow::Found IdempotencyWindow::find(const IdempotencyKey& key, Time
     return {slot.event_hash == key.event_hash ? Found::Kind::known : Found::Kind::mismatch, index};
   }
   return found;
+}
+
+void IdempotencyWindow::write(std::uint64_t index, const IdempotencySlot& slot) const {
+  IdempotencySlot& to = map_.idempotency(index);
+  const std::atomic_ref<std::int64_t> time(to.time_us);
+  time.store(kLongAgo, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  to.key = slot.key;
+  to.event_hash = slot.event_hash;
+  to.id = slot.id;
+  to.offset = slot.offset;
+  to.epoch = slot.epoch;
+  time.store(slot.time_us, std::memory_order_release);
 }
 
 }  // namespace polyglot::core

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "core/segment_layout.hpp"
@@ -14,6 +15,8 @@
 namespace polyglot::core {
 
 inline constexpr TimeUs kIdempotencyWindowUs = TimeUs{5} * 60 * 1000 * 1000;
+// Time of a slot whose key is no longer remembered. Emptied, it would hide the keys behind it.
+inline constexpr TimeUs kLongAgo = std::numeric_limits<TimeUs>::min() / 2;
 inline constexpr std::size_t kMaxIdempotencyKey = 255;  // bytes
 
 struct IdempotencyKey {
@@ -35,6 +38,8 @@ class IdempotencyWindow {
     std::uint64_t index;  // of the slot: the known one, or one that may be written
   };
   Found find(const IdempotencyKey& key, TimeUs now) const;
+  // Writes a slot so that a writer who is killed within leaves one whose time is over.
+  void write(std::uint64_t index, const IdempotencySlot& slot) const;
 
  private:
   SegmentMap map_;

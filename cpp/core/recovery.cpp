@@ -1,13 +1,13 @@
 #include "core/recovery.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <unordered_map>
 #include <vector>
 
 #include "core/channel.hpp"
 #include "core/channel_table.hpp"
 #include "core/checksum.hpp"
+#include "core/idempotency.hpp"
 #include "core/record.hpp"
 #include "core/segment.hpp"
 #include "core/shared_bytes.hpp"
@@ -17,7 +17,6 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kRelease = std::memory_order_release;
-constexpr TimeUs kLongAgo = std::numeric_limits<TimeUs>::min() / 2;
 
 // An append whose `last` is stored is committed: readers may have seen it. Its record lies at head.
 void finish_append(const SegmentMap& map) {
@@ -35,7 +34,10 @@ void finish_append(const SegmentMap& map) {
   if (!committed) return;
   slot.touched.store(head, kRelaxed);
   slot.newest_us.store(static_cast<std::uint64_t>(record.time_us), kRelaxed);
-  header.head.store(head + record_bytes(record.payload), kRelease);
+  const std::uint64_t end = head + record_bytes(record.payload);
+  const std::uint64_t log_bytes = map.geometry().log_bytes;
+  if (end > log_bytes && end - log_bytes > header.tail.load(kRelaxed)) header.tail.store(end - log_bytes, kRelease);
+  header.head.store(end, kRelease);
 }
 
 // The slot belongs to the append that was in flight: it is right only if that append was committed.
@@ -57,7 +59,6 @@ void settle_idempotency(const SegmentMap& map) {
       load_shared(start.data(), map.log(position) + sizeof(RecordHeader), start.size());
       committed = envelope_id({start.data(), start.size()}) == event_id_text(slot.id);
     }
-    // Its time is over. Emptied, it would hide the keys behind it.
     if (!committed) slot.time_us = kLongAgo;
   }
   header.idempotency_pending.store(0, kRelease);
@@ -69,28 +70,39 @@ struct Loss {
   std::uint64_t channels = 0;  // slots that held no channel any more
 };
 
-bool holds(const SegmentMap& map, std::uint32_t channel, std::uint64_t epoch, std::uint64_t offset,
-           std::uint64_t position) {
+bool holds(const SegmentMap& map, std::uint32_t channel, std::uint64_t offset, std::uint64_t position,
+           RecordHeader& record) {
   const Header& header = map.header();
   if (position < header.tail.load(kRelaxed) || position >= header.head.load(kRelaxed)) return false;
-  RecordHeader record;
   return record_is_whole(map, position, record) && record.kind == RecordKind::event && record.channel == channel &&
-         record.epoch == epoch && record.offset == offset;
+         record.offset == offset;
 }
 
-void give_new_epoch(const SegmentMap& map, std::uint32_t channel, ChannelLife& life, std::uint64_t from,
-                    std::uint64_t to) {
-  const std::uint64_t epoch = new_epoch();
-  for (std::uint64_t offset = from; offset <= to; ++offset) {
+std::uint64_t epoch_after(const SegmentMap& map, std::uint64_t epoch) {
+  const std::uint64_t next = hash64(map.header().verifying.load(kRelaxed), {reinterpret_cast<const char*>(&epoch), 8});
+  return next == 0 ? 1 : next;
+}
+
+// The channel goes on with what is left of it, under another epoch.
+void begin_epoch(const SegmentMap& map, std::uint32_t channel, std::uint64_t epoch, std::uint64_t first,
+                 std::uint64_t last) {
+  for (std::uint64_t offset = first; offset <= last; ++offset) {
     const std::uint64_t position = map.ring(channel, offset).load(kRelaxed);
     RecordHeader record = load_record(map.log(position));
+    if (record.epoch == epoch) continue;
     record.epoch = epoch;
     std::vector<char> payload(record.payload);
     load_shared(payload.data(), map.log(position) + sizeof(record), payload.size());
     record.crc = record_crc(crc32c(0, payload.data(), payload.size()), record);
     store_record(map.log(position), record);
   }
+  ChannelSlot& slot = map.channel(channel);
+  const std::uint64_t generation = slot.generation.load(kRelaxed) + 2;
+  ChannelLife& life = SegmentMap::life(slot, generation);
   life.epoch.store(epoch, kRelaxed);
+  life.last.store(last, kRelaxed);
+  life.first.store(first, kRelaxed);
+  slot.generation.store(generation, kRelease);
 }
 
 // By epoch, as it was before verify: the newest offset that is left.
@@ -98,13 +110,15 @@ using Newest = std::unordered_map<std::uint64_t, std::uint64_t>;
 
 void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& life, bool kernel_died, Newest& left,
                     Loss& loss) {
-  const std::uint64_t epoch = life.epoch.load(kRelaxed);
+  const std::uint64_t epoch = life.epoch.load(kRelaxed), next_epoch = epoch_after(map, epoch);
   const std::uint64_t last = life.last.load(kRelaxed);
   const std::uint64_t reach = map.geometry().ring_slots - 1;
   const std::uint64_t oldest =
       std::max({life.first.load(kRelaxed), last > reach ? last - reach + 1 : 1, std::uint64_t{1}});
   auto whole = [&](std::uint64_t offset) {
-    return holds(map, index, epoch, offset, map.ring(index, offset).load(kRelaxed));
+    RecordHeader record;
+    return holds(map, index, offset, map.ring(index, offset).load(kRelaxed), record) &&
+           (record.epoch == epoch || record.epoch == next_epoch);
   };
   std::uint64_t newest = last;
   while (newest >= oldest && !whole(newest)) --newest;
@@ -117,22 +131,22 @@ void verify_channel(const SegmentMap& map, std::uint32_t index, ChannelLife& lif
   if (all_pushed_out) newest = last;
   left[epoch] = newest;
   if (newest < oldest || all_pushed_out) first = newest + 1;
-  if (newest < last) {
-    ++loss.newest;
-    life.last.store(newest, kRelaxed);
+  if (newest < last) ++loss.newest;
+  if (newest >= oldest && !all_pushed_out && first > oldest && !pushed_out(first - 1)) ++loss.older;
+  if (newest < last || kernel_died) {
+    begin_epoch(map, index, next_epoch, first, newest);
+  } else if (last >= oldest) {
+    life.first.store(first, kRelaxed);
   }
-  if (newest < last || kernel_died) give_new_epoch(map, index, life, first, newest);
-  if (all_pushed_out) return;
-  if (newest >= oldest && first > oldest && !pushed_out(first - 1)) ++loss.older;
-  if (last >= oldest) life.first.store(first, kRelaxed);
 }
 
-// An answer must not be given again for an event that is gone.
-void forget_keys(const SegmentMap& map, const Newest& left, bool kernel_died) {
+// An answer must not be given again for an event that is gone. `strangers_too`: nor for one of a channel that is not
+// known.
+void forget_keys(const SegmentMap& map, const Newest& left, bool strangers_too) {
   for (std::uint64_t i = 0; i < map.geometry().idempotency_slots; ++i) {
     IdempotencySlot& slot = map.idempotency(i);
     const auto channel = left.find(slot.epoch);
-    if (channel == left.end() ? kernel_died : slot.offset > channel->second) slot.time_us = kLongAgo;
+    if (channel == left.end() ? strangers_too : slot.offset > channel->second) slot.time_us = kLongAgo;
   }
   map.header().idempotency_pending.store(0, kRelease);
 }
@@ -161,6 +175,8 @@ bool verify(const SegmentMap& map, bool kernel_died, std::vector<std::string>& n
   if (head % 8 != 0 || tail > head || head - tail > map.geometry().log_bytes) return false;
   if (header.slots_used.load(kRelaxed) > map.geometry().max_channels || header.void_epoch.load(kRelaxed) == 0)
     return false;
+  const bool resumed = header.verifying.load(kRelaxed) != 0;
+  if (!resumed) header.verifying.store(new_epoch(), kRelease);
   finish_append(map);
   Loss loss;
   Newest left;
@@ -186,8 +202,9 @@ bool verify(const SegmentMap& map, bool kernel_died, std::vector<std::string>& n
     verify_channel(map, i, life, kernel_died, left, loss);
   }
   if (loss.channels != 0 || kernel_died) header.void_epoch.store(new_epoch(), kRelaxed);
-  forget_keys(map, left, kernel_died);
+  forget_keys(map, left, kernel_died || resumed || loss.channels != 0);
   ChannelTable::rebuild(map);
+  header.verifying.store(0, kRelease);
   if (kernel_died) {
     notices.emplace_back(
         "The machine went down while the history was in use: every channel goes on under a new epoch.");

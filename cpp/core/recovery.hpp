@@ -5,8 +5,9 @@
 //   append   tail_moved        oldest records given up, nothing written yet        harmless
 //            filler_written    the rest of the log's lap is skipped                harmless
 //            record_written    bytes beyond head                                   harmless: overwritten later
-//            key_written       idempotency slot written, idempotency_pending set   the slot's time is ended
-//            ring_written      the ring names the record, the channel does not     harmless: overwritten later
+//            key_half_written  idempotency_pending set, the slot in part           its time is over: it counts for
+//            nothing key_written       the slot is whole                                   the key's time is made to be
+//            over ring_written      the ring names the record, the channel does not     harmless: overwritten later
 //            committed         channel's `last` stored, head not                   head moves over the record
 //            head_moved        idempotency_pending still set                       it is cleared, the slot stays
 //   create   slot_freed        evicted channel's generation even, table not        the table is built anew
@@ -21,6 +22,10 @@
 // A kernel that died may have left any part of the file older than another. What is there can be checked, but not what
 // is missing: a channel whose newest events never reached the disk looks whole. So after such a death every channel
 // goes on under a new epoch, with the events that are left, and whoever saw more than those is told.
+//
+// verify() may be killed too. A channel goes over to its new epoch by the flip of its generation, after its records
+// did; the new epoch follows from the old one and Header::verifying, so the next verify() knows the records that went
+// before.
 //
 // REQUIRES: the caller holds the segment's lock (repair) or is the only user of the file (verify).
 #pragma once

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -25,6 +26,9 @@ namespace {
 // Bytes far behind the end of the file that only serve to be locked.
 constexpr off_t kUsersByte = off_t{1} << 60;
 constexpr off_t kWorkerByte = kUsersByte + 1;
+
+constexpr std::uint32_t kMost = 1 << 24;  // events of a channel, and channels
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
 
 std::atomic<std::uint64_t> fork_count{0};
 const int kForkHook = pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
@@ -81,12 +85,20 @@ pthread_mutex_t* mutex_in(std::array<std::byte, 64>& place) {
 }
 
 void lock_robust(pthread_mutex_t* mutex, const SegmentMap* to_repair, std::uint32_t worker) {
-  if (pthread_mutex_lock(mutex) != EOWNERDEAD) return;
+  const int outcome = pthread_mutex_lock(mutex);
+  if (outcome == 0) return;
+  if (outcome != EOWNERDEAD) std::abort();  // to go on without the lock would be to write over others
   if (to_repair != nullptr) {
     repair(*to_repair);
     Counters(*to_repair, worker).add(Counter::repairs);
   }
   pthread_mutex_consistent(mutex);
+}
+
+// So that the name of a new file outlives the kernel too.
+bool sync_folder_of(const std::string& path) {
+  const FileDescriptor folder(open(path.substr(0, path.rfind('/')).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return folder.valid() && fsync(folder.get()) == 0;
 }
 
 // A new file under its final name, or nothing. Its blocks are reserved: a write through the map can't meet a full disk.
@@ -96,7 +108,9 @@ Status create_file(const std::string& path, const Geometry& geometry) {
   const std::string advice = "Choose another data_dir or make this one writable.";
   if (!file.valid()) return unusable(fresh, errno, advice);
   const std::uint64_t bytes = SegmentParts(geometry).end;
-  if (const int error = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)); error != 0) {
+  int error = EINTR;
+  while (error == EINTR) error = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
+  if (error != 0) {
     unlink(fresh.c_str());
     return unusable(fresh, error,
                     "The history file needs " + std::to_string(bytes) +
@@ -113,9 +127,9 @@ Status create_file(const std::string& path, const Geometry& geometry) {
   header.void_epoch = new_epoch();
   header.closed = 1;
   const bool written = pwrite(file.get(), page.data(), page.size(), 0) == static_cast<ssize_t>(page.size()) &&
-                       fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
+                       fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0 && sync_folder_of(path);
   if (written) return {};
-  const int error = errno;
+  error = errno;
   unlink(fresh.c_str());
   return unusable(fresh, error, advice);
 }
@@ -127,11 +141,18 @@ std::array<char, 40> boot_id() {
   return text;
 }
 
-// Openers and the last closer go one after the other, as long as this is held.
+// Openers and the last closer go one after the other, until the lock is let go of or the descriptor is closed.
 FileDescriptor take_turn(const std::string& data_dir) {
   FileDescriptor turn(open((data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (turn.valid() && flock(turn.get(), LOCK_EX) != 0) turn = FileDescriptor();
+  while (turn.valid() && flock(turn.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) turn = FileDescriptor();
+  }
   return turn;
+}
+
+std::uint64_t pid_namespace() {
+  struct stat status{};
+  return stat("/proc/self/ns/pid", &status) == 0 ? status.st_dev << 48 ^ status.st_ino : 0;
 }
 
 struct Identity {
@@ -189,9 +210,15 @@ Segment::~Segment() {
     // Should this not reach the disk, the next opener after a reboot is merely more careful than it has to be.
     static_cast<void>(msync(base_, kPage, MS_SYNC));
   }
-  // The locks go when both the map and the descriptor are gone, which is to be before the next one's turn.
+  // Locks go with the last map and descriptor of the file, which a child of fork() may still have: so they are let go
+  // of here, the file's before the turn.
   munmap(base_, SegmentParts(map_.geometry()).end);
+  if (!forked()) {
+    try_lock(file_.get(), F_UNLCK, kUsersByte);
+    try_lock(file_.get(), F_UNLCK, kWorkerByte + worker_);
+  }
   file_ = FileDescriptor();
+  if (turn.valid()) flock(turn.get(), LOCK_UN);
 }
 
 bool Segment::forked() const {
@@ -207,6 +234,11 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
   const FileDescriptor turn = take_turn(options.data_dir);
   if (!turn.valid()) return unusable(options.data_dir + "/history.lock", errno, advice);
 
+  if (options.history_size < 1 || options.history_size > kMost || options.max_channels < 1 ||
+      options.max_channels > kMost || options.history_bytes > kMostBytes) {
+    return Status(Code::storage_unusable,
+                  "A history of these sizes cannot be made: " + describe(geometry_for(options)) + ".");
+  }
   const Geometry wanted = geometry_for(options);
   std::vector<std::string> notices;
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -245,12 +277,19 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
         init_mutex(header.sync_lock);
         header.sleeping = 0;
         header.synced = 0;
-        const bool kernel_died = header.closed == 0 && header.boot_id != boot_id();
+        header.disk_refused = 0;
+        header.pid_namespace = pid_namespace();
+        const auto boot = boot_id();
+        const bool kernel_died = header.closed == 0 && (header.boot_id != boot || boot.front() == '\0');
         usable = verify(segment->map_, kernel_died, notices);
-        header.boot_id = boot_id();
+        header.boot_id = boot;
         header.closed = 0;
         // Before anything is written that a dying kernel could lose.
-        usable = usable && msync(base, kPage, MS_SYNC) == 0;
+        if (usable && msync(base, kPage, MS_SYNC) != 0) return unusable(path, errno, "The disk does not take changes.");
+      } else if (header.pid_namespace != pid_namespace()) {
+        return Status(Code::storage_busy, path +
+                                              " is in use by processes of another PID namespace. Let the containers "
+                                              "that share it share that too, or give each a data_dir.");
       }
       if (usable) {
         const int fd = segment->file_.get();
@@ -299,9 +338,11 @@ Status Segment::sync(std::uint64_t position) {
   Status status;
   if (header.synced.load(std::memory_order_acquire) < position) {
     const std::uint64_t head = header.head.load(std::memory_order_acquire);
-    if (fdatasync(file_.get()) == 0) {
+    // A second flush after one that failed would succeed without what the first has lost.
+    if (header.disk_refused == 0 && fdatasync(file_.get()) == 0) {
       header.synced.store(head, std::memory_order_release);
     } else {
+      if (header.disk_refused.exchange(1) != 0) errno = EIO;
       status =
           Status(Code::engine_unavailable, "The disk did not take the event: " + reason(errno) +
                                                ". It may still be delivered; send it again with its idempotency key.");

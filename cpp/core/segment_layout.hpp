@@ -82,11 +82,15 @@ struct Header {
   // /proc/sys/kernel/random/boot_id, then zeros.
   std::array<char, 40> boot_id;
   SharedU32 closed;  // 1: its last user closed it and everything was on the disk
+  // Thread ids, which the locks below hold, mean something within one PID namespace: that of the first opener.
+  std::uint64_t pid_namespace;
+  SharedU64 verifying;  // not 0 while verify() is at work: what the new epochs are made from
 
   // Robust, process-shared. lock: everything below, the channel table, the rings, the log. sync_lock: `synced`.
   alignas(64) std::array<std::byte, 64> lock;
   alignas(64) std::array<std::byte, 64> sync_lock;
-  SharedU64 synced;  // everything before this position is on the disk
+  SharedU64 synced;        // everything before this position is on the disk
+  SharedU32 disk_refused;  // 1: a flush failed since the first opener came; what it should have written is lost
 
   // Written by whoever holds the lock, read by all.
   alignas(64) SharedU64 head;

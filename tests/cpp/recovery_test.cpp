@@ -142,6 +142,28 @@ TEST_F(RecoveryTest, CommittedIsFinishedByTheFirstOpenerToo) {
   EXPECT_TRUE(gateway_->segment().notices().empty());
 }
 
+// On a slot that was never used, and on one that an old key had.
+TEST_F(RecoveryTest, KeyHalfWrittenCountsForNothing) {
+  for (const bool first_opener : {false, true}) {
+    for (const char* old_key : {"", "key"}) {
+      const std::string channel = "c" + std::to_string(first_opener) + old_key;
+      const std::uint64_t offset = publish(channel, "1", old_key).offset;
+      const IdempotencyKey key("app", channel, "key", "\"t\"", "\"torn\"");
+      const std::uint64_t at = IdempotencyWindow(map()).find(key, system_time_ns() / 1000).index;
+      die_holding_lock([&](const SegmentMap& map) {
+        map.header().idempotency_pending.store(at + 1);
+        map.idempotency(at).time_us = kLongAgo;
+        map.idempotency(at).key = key.key;
+        map.idempotency(at).event_hash = key.event_hash;
+      });
+      if (first_opener) reopen();
+      const Ack again = publish(channel, "\"torn\"", "key");
+      EXPECT_FALSE(again.replayed);
+      EXPECT_EQ(again.offset, offset + 1);
+    }
+  }
+}
+
 TEST_F(RecoveryTest, KeyWrittenWithoutCommitIsForgotten) {
   publish("c", "1");
   const ChannelRef ref = ref_of("c");

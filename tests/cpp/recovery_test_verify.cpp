@@ -1,7 +1,10 @@
 // What only a first opener may find: bytes that a disk lost or a hand changed, and what a dead kernel left.
 #include <gtest/gtest.h>
 
+#include "core/checksum.hpp"
+#include "core/record.hpp"
 #include "core/recovery.hpp"
+#include "core/shared_bytes.hpp"
 #include "recovery_fixture.hpp"
 
 namespace polyglot::core::testing {
@@ -87,6 +90,27 @@ TEST_F(RecoveryTest, AfterADeadKernelKeysOfEventsThatAreGoneAreForgotten) {
   EXPECT_TRUE(publish("c", "1", "kept").replayed);
   EXPECT_FALSE(publish("c", "2", "lost").replayed);
   EXPECT_EQ(read("c").items.size(), 2U);
+}
+
+// verify() itself was killed, after it had brought a part of the records over to the new epoch.
+TEST_F(RecoveryTest, AVerificationThatWasKilledIsTakenUpAgain) {
+  for (int i = 1; i <= 3; ++i) publish("c", std::to_string(i));
+  const ChannelRef ref = ref_of("c");
+  const std::uint64_t epoch = read("c").epoch;
+  map().header().verifying.store(77);
+  const std::uint64_t position = map().ring(ref.index, 1).load();
+  RecordHeader record;
+  ASSERT_TRUE(record_is_whole(map(), position, record));
+  std::string payload(record.payload, '\0');
+  load_shared(payload.data(), map().log(position) + sizeof(record), payload.size());
+  record.epoch = hash64(77, {reinterpret_cast<const char*>(&epoch), sizeof(epoch)});
+  record.crc = record_crc(crc32c(0, payload.data(), payload.size()), record);
+  store_record(map().log(position), record);
+  die_with_the_kernel();
+  EXPECT_EQ(read("c").items.size(), 3U);
+  EXPECT_EQ(read("c").epoch, record.epoch);
+  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
+  EXPECT_EQ(map().header().verifying.load(), 0U);
 }
 
 TEST_F(RecoveryTest, AnOrderlyCloseBeforeARebootChangesNothing) {

@@ -268,6 +268,54 @@ TEST_F(SegmentTest, AChildOfForkKnowsThatItIsOne) {
   EXPECT_TRUE(in_child([&] { return segment->forked(); }));
 }
 
+TEST_F(SegmentTest, RefusesOpenersFromAnotherPidNamespace) {
+  const auto segment = open_segment(options_);
+  segment->map().header().pid_namespace ^= 1;
+  EXPECT_EQ(code_of_open(), Code::storage_busy);
+  EXPECT_NE(message_of_open().find("PID namespace"), std::string::npos);
+}
+
+TEST_F(SegmentTest, AfterARefusedFlushNothingCountsAsOnTheDiskUntilItIsOpenedAnew) {
+  {
+    const auto segment = open_segment(options_);
+    History history(*segment);
+    segment->map().header().disk_refused = 1;
+    append(history, "app", "c", "1");
+    EXPECT_EQ(segment->sync(history.head()).code(), Code::engine_unavailable);
+    EXPECT_EQ(segment->map().header().synced.load(), 0U);
+  }
+  const auto segment = open_segment(options_);
+  EXPECT_TRUE(segment->sync(History(*segment).head()).ok());
+}
+
+TEST_F(SegmentTest, RefusesSizesThatCannotBe) {
+  options_.max_channels = 0;
+  EXPECT_EQ(code_of_open(), Code::storage_unusable);
+  options_.max_channels = 1;
+  options_.history_bytes = ~std::uint64_t{0};
+  EXPECT_EQ(code_of_open(), Code::storage_unusable);
+}
+
+TEST_F(SegmentTest, AChildThatInheritedItDoesNotKeepItLocked) {
+  std::array<int, 2> pipe_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  auto segment = open_segment(options_);
+  const pid_t child = fork();
+  if (child == 0) {
+    char byte;
+    close(pipe_ends[1]);
+    _exit(read(pipe_ends[0], &byte, 1) == 0 ? 0 : 1);  // until the parent is done
+  }
+  segment.reset();
+  EXPECT_EQ(code_of_open(), Code::ok);
+  EXPECT_EQ(open_segment(options_)->worker(), 0U);
+  close(pipe_ends[1]);
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  close(pipe_ends[0]);
+}
+
 TEST_F(SegmentTest, SyncReachesEverythingAppended) {
   const auto segment = open_segment(options_);
   History history(*segment);
