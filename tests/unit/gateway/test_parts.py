@@ -9,7 +9,7 @@ from polyglot_gateway.gateway.create_app import WsgiApp
 class OnlyRooms:
     """An Access of the user's own."""
 
-    def authorize(self, app: str, channel: str, key: str, scope: str) -> None:
+    def authorize(self, app: str, channel: str, key: str | bytes, scope: str) -> None:
         if not channel.startswith("room:"):
             raise Forbidden(f"{channel} is not a room.")
 
@@ -20,7 +20,9 @@ class OnlyRooms:
 class Canned:
     """Streams of the user's own."""
 
-    def open(self, app: str, channel: str, epoch: str, since: int | None) -> Iterable[bytes]:
+    def open(
+        self, app: str, channel: str, epoch: str, since: int | None, cut: Callable[[], object] | None
+    ) -> Iterable[bytes]:
         return [f"data: {app} {channel} {epoch} {since}\n\n".encode()]
 
 
