@@ -6,6 +6,7 @@ import http.client
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -30,30 +31,39 @@ def tail(
 ) -> None:
     """Print events as they come until Ctrl-C; resumes after an interruption and says what could not be recovered."""
     client = Client(url, app, channel, key, timeout=SILENCE_SECONDS)
-    position = ""
-    connected_before = False
     try:
-        while True:
-            try:
-                response = client.open(
-                    "GET",
-                    "events" if since is None or position else f"events?since={since}",
-                    headers={"Accept": "text/event-stream", **({"Last-Event-ID": position} if position else {})},
-                )
-                if response.status != 200:
-                    _refused(response, connected_before)
-                else:
-                    connected_before = True
-                    for event in parse_events(response):
-                        position = event.id or position
-                        _show(event, as_json)
-            except (OSError, http.client.HTTPException) as error:
-                if not connected_before:
-                    fail(client.unreachable(error))
-            print(f"polyglot: connection lost; resuming at {position or 'the newest event'}", file=sys.stderr)
-            time.sleep(RECONNECT_SECONDS)
+        for event in _follow(client, since):
+            _show(event, as_json)
     except KeyboardInterrupt:
         raise typer.Exit from None
+
+
+def _follow(client: Client, since: int | None) -> Iterator[ServerSentEvent]:
+    """Yield the channel's events, over as many connections as it takes.
+
+    A generator, because what goes wrong with its consumer's output must not be taken for a lost connection.
+    """
+    position = ""
+    connected_before = False
+    while True:
+        try:
+            response = client.open(
+                "GET",
+                "events" if since is None or position else f"events?since={since}",
+                headers={"Accept": "text/event-stream", **({"Last-Event-ID": position} if position else {})},
+            )
+            if response.status != 200:
+                _refused(response, connected_before)
+            else:
+                connected_before = True
+                for event in parse_events(response):
+                    position = event.id or position
+                    yield event
+        except (OSError, http.client.HTTPException) as error:
+            if not connected_before:
+                fail(client.unreachable(error))
+        print(f"polyglot: connection lost; resuming at {position or 'the newest event'}", file=sys.stderr)
+        time.sleep(RECONNECT_SECONDS)
 
 
 def _refused(response: http.client.HTTPResponse, connected_before: bool) -> None:

@@ -59,6 +59,16 @@ def test_says_a_gap(tail, in_process_gateway):
     assert "beyond_end" in process.stderr.readline()
 
 
+def test_ends_when_nobody_reads_it_any_more(tail, in_process_gateway):
+    publish(in_process_gateway, 1)
+    process = tail("--since", "0")
+    assert process.stdout.readline()
+    process.stdout.close()
+    publish(in_process_gateway, 2)
+    assert process.wait(10) != 0
+    assert process.stderr.read() == ""
+
+
 def test_a_refusal_or_no_gateway_ends_it(tail, in_process_gateway):
     process = tail("--key", "wrong", "--since", "-1")
     assert process.wait(10) == 1
