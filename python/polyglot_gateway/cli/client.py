@@ -32,12 +32,16 @@ class Client:
     """Sends requests to a channel of a gateway; what goes wrong ends the command."""
 
     def __init__(self, url: str, app: str, channel: str, key: str | None, timeout: float = 30.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _is_plain(url)
+        except ValueError:
+            right = False
+        if not right:
             fail(f"--url is {url!r}; it has to look like {DEFAULT_URL}")
         self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host = parts.netloc
-        self._path = f"{parts.path.rstrip('/')}/apps/{quote(app, safe='')}/channels/{quote(channel, safe='')}"
+        self._path = f"{parts.path.rstrip('/')}/apps/{_escaped(app)}/channels/{_escaped(channel)}"
         self._key = key if key is not None else f"valid_key_{app}"
         self._timeout = timeout
         self.url = url
@@ -47,12 +51,19 @@ class Client:
     ) -> http.client.HTTPResponse:
         """Send a request to `action` of the channel and return the answer, its body unread, whatever its status.
 
+        A header that cannot be sent ends the command.
+
         Raises:
             OSError: The gateway does not answer.
             http.client.HTTPException: What answers does not speak HTTP.
         """
+        headers = {"X-API-Key": self._key, **(headers or {})}
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                # The value is not repeated: it may be a key.
+                fail(f"{name} may hold printable ASCII characters only; mend --key or --idempotency-key")
         connection = self._connect(self._host, timeout=self._timeout)
-        connection.request(method, f"{self._path}/{action}", body, {"X-API-Key": self._key, **(headers or {})})
+        connection.request(method, f"{self._path}/{action}", body, headers)
         return connection.getresponse()
 
     def ask(
@@ -66,12 +77,24 @@ class Client:
             fail(self.unreachable(error))
         if response.status != 200:
             fail(refusal(response.status, answer))
-        return answer, json.loads(answer)
+        try:
+            return answer, json.loads(answer)
+        except ValueError:
+            fail(refusal(response.status, answer))
 
     def unreachable(self, error: Exception) -> str:
         """Say in one sentence that the gateway does not answer."""
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         return f"no gateway answers at {self.url}: {reason}; start one with `polyglot serve` or give its --url"
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _escaped(name: str) -> str:
+    # Arguments that are not UTF-8 come with surrogates; the gateway refuses their bytes with a clear answer.
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def refusal(status: int, answer: bytes) -> str:

@@ -23,7 +23,10 @@ def publish(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish one event, and print its id, offset and epoch."""
+    """Publish one event, and print its id, offset and epoch.
+
+    Data that begins with a dash goes after two: polyglot publish demo-app room:test -- -1
+    """
     if data == "-":
         data = sys.stdin.read()
     try:

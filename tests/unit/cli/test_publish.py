@@ -1,4 +1,6 @@
+import http.server
 import json
+import threading
 
 import pytest
 
@@ -19,6 +21,12 @@ def test_data_is_kept_byte_for_byte_from_the_argument_or_stdin(polyglot, url, in
     kept = in_process_gateway.application.engine.history("demo", "room:1").decode()
     assert kept.count(f'"data":{data}') == 3
     assert kept.count('"type":"text"') == 1
+
+
+def test_help_says_how_to_send_a_negative_number(polyglot, url, in_process_gateway):
+    assert "-- -1" in polyglot("publish", "--help").stdout
+    assert polyglot("publish", "--url", url, "demo", "room:1", "--", "-1").exit_code == 0
+    assert b'"data":-1' in in_process_gateway.application.engine.history("demo", "room:1")
 
 
 def test_json_prints_the_answer_as_it_came(polyglot, url):
@@ -71,8 +79,53 @@ def test_no_gateway_is_said_in_one_line(polyglot, in_process_gateway, url):
     assert "Connection refused" in result.stderr
 
 
-@pytest.mark.parametrize("wrong", ["localhost:4000", "ftp://localhost", "http://"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "localhost:4000",
+        "ftp://localhost",
+        "http://",
+        "http://[::1",
+        "http://localhost:x",
+        "http://localhost:70000",
+        "http://localhost/a b",
+    ],
+)
 def test_a_wrong_url_is_said(polyglot, wrong):
     result = polyglot("publish", "demo", "room:1", "1", "--url", wrong)
     assert result.exit_code == 1
     assert wrong in result.stderr
+
+
+@pytest.mark.parametrize(("option", "header"), [("--key", "X-API-Key"), ("--idempotency-key", "Idempotency-Key")])
+@pytest.mark.parametrize("value", ["s3cret€", "s3cret\nb", "s3cret\x7f"])
+def test_what_no_header_can_hold_is_said_without_repeating_it(polyglot, url, option, header, value):
+    result = polyglot("publish", "demo", "room:1", "1", "--url", url, option, value)
+    assert result.exit_code == 1
+    assert header in result.stderr
+    assert "s3cret" not in result.stderr
+
+
+def test_a_channel_that_is_not_utf_8_is_refused_by_the_gateway(polyglot, url):
+    result = polyglot("publish", "demo", "room:\udcff", "1", "--url", url)
+    assert result.exit_code == 1
+    assert "HTTP 4" in result.stderr
+
+
+def test_something_else_that_answers_is_said(polyglot):
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        result = polyglot("publish", "demo", "r", "1", "--url", f"http://127.0.0.1:{server.server_port}")
+        thread.join()
+    assert result.exit_code == 1
+    assert "not from a Polyglot Gateway" in result.stderr
