@@ -19,7 +19,7 @@ MAY_USE = {
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"errors", "settings", "app", "ops"},
-    "cli": {"errors", "_core", "settings", "server"},
+    "cli": {"errors", "_core", "settings", "server", "app"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}
 

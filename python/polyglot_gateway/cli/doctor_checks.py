@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from polyglot_gateway.errors import GatewayError
 
 if TYPE_CHECKING:
+    from polyglot_gateway.server.address import Address
     from polyglot_gateway.settings import Settings
 
 FILES_WANTED = 4096
 """Open files: one for each connection, and a few dozen for each worker."""
+
+READY_SECONDS = 3
+"""How long a gateway may take to say whether it is ready."""
 
 
 class Finding(NamedTuple):
@@ -81,7 +85,7 @@ def check_settings() -> tuple[Settings | None, Finding]:
 
 
 def check_data_dir(settings: Settings) -> Finding:
-    """The data folder can be written and has room for the history file."""
+    """The data folder can be written, and its history file be opened with these settings, or has room for one."""
     folder = Path(settings.data_dir)
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
@@ -95,8 +99,7 @@ def check_data_dir(settings: Settings) -> Finding:
         return Finding("data folder", "fail", f"{nearest}: {error.strerror}", "make it writable, or choose another")
     history = folder / "history.pgs"
     if history.exists():
-        used = history.stat().st_blocks * 512
-        return Finding("data folder", "ok", f"{history} takes {_mebibytes(used)}")
+        return _check_history(settings, history)
     free = shutil.disk_usage(nearest).free
     if free < settings.history_bytes:
         return Finding(
@@ -108,6 +111,16 @@ def check_data_dir(settings: Settings) -> Finding:
     return Finding("data folder", "ok", f"{folder} can be written, {_mebibytes(free)} free")
 
 
+def _check_history(settings: Settings, history: Path) -> Finding:
+    from polyglot_gateway.app import open_engine
+
+    try:
+        open_engine(settings).close()
+    except GatewayError as error:
+        return Finding("data folder", "fail", error.message, "docs/errors.md says how to mend it")
+    return Finding("data folder", "ok", f"{history} takes {_mebibytes(history.stat().st_blocks * 512)}")
+
+
 def check_address(settings: Settings) -> Finding:
     """The address is free, or a gateway answers there."""
     from polyglot_gateway.server.address import parse_bind, why_not_free
@@ -116,8 +129,7 @@ def check_address(settings: Settings) -> Finding:
     reason = why_not_free(bind)
     if reason is None:
         return Finding("address", "ok", f"{bind} is free")
-    address = parse_bind(bind)
-    status = _status_of_ready(*address) if isinstance(address, tuple) else None
+    status = _status_of_ready(parse_bind(bind))
     if status == 200:
         return Finding("address", "ok", f"a gateway answers at {bind}")
     if status is not None:
@@ -138,9 +150,15 @@ def check_redis() -> Finding:
     return Finding("redis", "warn", "something else answers on port 6379")
 
 
-def _status_of_ready(host: str, port: int) -> int | None:
-    connection = HTTPConnection(host, port, timeout=3)
+def _status_of_ready(address: Address) -> int | None:
+    connection = HTTPConnection("localhost")
     try:
+        if isinstance(address, str):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(READY_SECONDS)
+            connection.sock.connect(address)
+        else:
+            connection.sock = socket.create_connection(address, timeout=READY_SECONDS)
         connection.request("GET", "/ready")
         return connection.getresponse().status
     except (OSError, HTTPException):
