@@ -34,7 +34,6 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "loglevel": settings.log_level,
         "logger_class": Logger,
         "accesslog": None,
-        "proc_name": "polyglot",
         # The mapped history must not cross a fork: each worker opens its own.
         "preload_app": False,
         # Its path is one per user, so a second instance would take it away from the first.

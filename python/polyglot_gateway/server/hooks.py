@@ -24,9 +24,9 @@ HELD_BACK = frozenset({signal.SIGHUP, signal.SIGTERM})
 
 
 def listening(master: Arbiter) -> None:
-    """Say where, whatever the log level is; start.sh waits for this line."""
+    """Say where, and which process takes signals, whatever the log level is; start.sh waits for this line."""
     where = ", ".join(map(str, master.LISTENERS))
-    print(f"polyglot: serving at {where} with {master.num_workers} workers", flush=True)
+    print(f"polyglot: serving at {where} with {master.num_workers} workers; the master is pid {master.pid}", flush=True)
 
 
 def started(worker: Worker) -> None:
