@@ -9,7 +9,10 @@ import typer
 
 def serve(
     bind: Annotated[
-        str | None, typer.Option(help="host:port or unix:path to listen on.", show_default="127.0.0.1:4000")
+        str | None,
+        typer.Option(
+            help="host:port or unix:path to listen on.", show_default="127.0.0.1:4000 in dev, 0.0.0.0:4000 in prod"
+        ),
     ] = None,
     polyglot_config: Annotated[
         str | None, typer.Option("--config", help="The toml file.", show_default="polyglot.toml")
@@ -48,7 +51,7 @@ def serve(
         int | None, typer.Option(help="Seconds that SIGTERM waits for requests.", show_default="30")
     ] = None,
 ) -> None:
-    """Serve until told to stop: SIGTERM drains, SIGHUP reads polyglot.toml again.
+    """Serve until told to stop: SIGTERM drains, SIGHUP to the master reads polyglot.toml again.
 
     Every option is also an environment variable of the same name in capitals (--env is POLYGLOT_ENV, --config is
     POLYGLOT_CONFIG), a line of .env and a key of polyglot.toml.
