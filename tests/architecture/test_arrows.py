@@ -15,7 +15,7 @@ MAY_USE = {
     "settings": {"errors", "_core"},
     "engine": {"errors", "_core"},
     "processor": {"errors", "_core"},
-    "gateway": {"errors", "_core", "engine.base", "processor.base", "realtime", "ops"},
+    "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"errors", "settings", "app", "ops"},
