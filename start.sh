@@ -19,12 +19,16 @@ install_gateway
 settings=$(.venv/bin/polyglot check-config --json)
 setting() { .venv/bin/python -c 'import json, sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$settings" "$1"; }
 [ "$(setting polyglot_env)" = dev ] || die "start.sh runs a development gateway; in production use: .venv/bin/polyglot serve"
-port=$(setting bind); port=${port##*:}
-url=http://localhost:$port
+bind=$(setting bind)
+case $bind in unix:*) die "start.sh needs a port, and BIND is $bind; use: .venv/bin/polyglot serve" ;; esac
+port=${bind##*:}
+host=${bind%:*}
+case $host in 127.0.0.1 | 0.0.0.0 | '[::]') host=localhost ;; esac
+url=http://$host:$port
 log=$(setting data_dir)/gateway-$port.log
 mkdir -p "$(dirname "$log")"
-listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-if listening "$port"; then die "port $port is taken; stop what listens there, or choose another: PORT=4001 ./start.sh"; fi
+listening() { local host=${1#[}; (exec 3<>"/dev/tcp/${host%]}/$2") 2>/dev/null; }
+if listening "$host" "$port"; then die "port $port is taken; stop what listens there, or choose another: PORT=4001 ./start.sh"; fi
 
 started=()  # the processes of this script, and only they are stopped by it
 stop() {
@@ -36,7 +40,7 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if command -v redis-server >/dev/null && ! listening 6379; then
+if command -v redis-server >/dev/null && ! listening 127.0.0.1 6379; then
   say "Starting Redis on port 6379 (nothing uses it yet)"
   redis-server --bind 127.0.0.1 --port 6379 --save '' --appendonly no >/dev/null &
   started+=($!)
@@ -46,10 +50,15 @@ say "Starting the gateway on port $port"
 .venv/bin/polyglot serve >"$log" 2>&1 &
 gateway=$!
 started+=("$gateway")
-until grep -q '^polyglot: serving' "$log" && curl -sf -o /dev/null "$url/ready"; do
+deadline=$((SECONDS + 30))
+until grep -q '^polyglot: serving' "$log" && curl -sf --max-time 5 -o /dev/null "$url/ready"; do
   if ! kill -0 "$gateway" 2>/dev/null; then
     cat "$log" >&2
     exit 1
+  fi
+  if [ "$SECONDS" -ge "$deadline" ]; then
+    cat "$log" >&2
+    die "the gateway was not ready at $url within 30 seconds; its log is above"
   fi
   sleep 0.1
 done
