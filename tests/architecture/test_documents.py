@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from polyglot_gateway import _core
+from polyglot_gateway.cli import client
 from polyglot_gateway.errors import SettingsError
 from polyglot_gateway.settings import AppSettings, RuleSettings, Settings, load_settings
 
@@ -40,6 +41,14 @@ def test_configuration_lists_every_scope_and_every_member_of_a_rule():
     for member in RuleSettings.model_fields:
         assert f"`{member}`" in text
     assert set(AppSettings.model_fields) == {"keys", "rules"}
+
+
+def test_configuration_lists_the_variables_of_the_client_commands():
+    text = (DOCS / "configuration.md").read_text()
+    for option in (client.Url, client.Key):
+        variable = option.__metadata__[0].envvar
+        assert f"| `{variable}` |" in text
+    assert f"`{client.DEFAULT_URL}`" in text
 
 
 def test_errors_lists_every_code_as_the_core_has_it():
