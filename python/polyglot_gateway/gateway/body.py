@@ -6,8 +6,8 @@ import contextlib
 import socket
 from typing import Any
 
-import gevent
-import gevent.socket
+from gevent import get_hub
+from gevent.socket import socket as GeventSocket
 
 from polyglot_gateway.errors import InvalidJson, InvalidParameter, PayloadTooLarge
 
@@ -52,9 +52,9 @@ def _read(env: dict[str, Any], size: int) -> bytes:
     stream = env["wsgi.input"]
     connection = env.get("gunicorn.socket")
     timer = None
-    if isinstance(connection, gevent.socket.socket):
+    if isinstance(connection, GeventSocket):
         # The loop's own timer: a gevent.Timeout costs several times as much, and every request would pay.
-        timer = gevent.get_hub().loop.timer(BODY_SECONDS)
+        timer = get_hub().loop.timer(BODY_SECONDS)
         timer.start(_end_input, connection, env)
     try:
         body: bytes = stream.read(size)
@@ -68,12 +68,12 @@ def _read(env: dict[str, Any], size: int) -> bytes:
     return body
 
 
-def _end_input(connection: gevent.socket.socket, env: dict[str, Any]) -> None:
+def _end_input(connection: GeventSocket, env: dict[str, Any]) -> None:
     """Make the reader see the end of the connection, on which the answer can still be sent."""
     env[_LATE] = True
     with contextlib.suppress(OSError):  # the peer may be gone already
         # Not the method of a TLS socket, which would end the encryption of the answer too.
-        gevent.socket.socket.shutdown(connection, socket.SHUT_RD)
+        GeventSocket.shutdown(connection, socket.SHUT_RD)
 
 
 def _cut_off(env: dict[str, Any], message: str, position: int | None = None) -> InvalidJson:
