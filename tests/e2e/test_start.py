@@ -1,0 +1,82 @@
+"""start.sh but for the installation: the gateway of this Python stands in for the one that it would build."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port(host: str) -> int:
+    with contextlib.closing(socket.create_server((host, 0))) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def start_sh(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    shutil.copy(ROOT / "start.sh", tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    with (tmp_path / "scripts" / "setup.sh").open("a") as setup:
+        setup.write("install_packages() { :; }\ninstall_gateway() { :; }\n")
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, arguments in (("python", ""), ("polyglot", "-c 'from polyglot_gateway.cli import main; main()'")):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
+        (programs / name).chmod(0o755)
+
+    def run(**environment: str) -> subprocess.CompletedProcess[str]:
+        small = {"HISTORY_BYTES": str(16 << 20), "MAX_CHANNELS": "1000", "WORKERS": "1"}
+        process = subprocess.Popen(
+            ["bash", "start.sh", "--check"],
+            cwd=tmp_path,
+            env={**os.environ, **small, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, errors = process.communicate(timeout=45)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    return run
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
+def test_it_asks_where_the_gateway_listens(start_sh, host):
+    done = start_sh(BIND=f"{host}:{free_port(host)}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_refuses_a_unix_socket(start_sh, tmp_path):
+    done = start_sh(BIND=f"unix:{tmp_path}/gateway.sock")
+    assert done.returncode == 1
+    assert "start.sh needs a port" in done.stderr
+
+
+@pytest.mark.slow
+def test_it_gives_up_on_a_gateway_that_does_not_get_ready(start_sh, tmp_path):
+    polyglot = tmp_path / ".venv" / "bin" / "polyglot"
+    polyglot.write_text(
+        polyglot.read_text().replace("exec", '[ "$1" = serve ] && echo starting && exec sleep 60\nexec')
+    )
+    done = start_sh(BIND=f"127.0.0.1:{free_port('127.0.0.1')}")
+    assert done.returncode == 1
+    assert "starting" in done.stderr
+    assert "not ready" in done.stderr
+
+
+def test_the_serving_line_names_the_process_that_takes_signals(gateway):
+    assert f"the master is pid {gateway.process.pid}\n" in gateway.log.read_text()
