@@ -276,7 +276,9 @@ def _errors(*codes: str) -> Json:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(CODES[code].http_status, []).append(code)
-    return {str(status): _problem(*sharing) for status, sharing in sorted(by_status.items())}
+    problems = {str(status): _problem(*sharing) for status, sharing in sorted(by_status.items())}
+    too_long: Json = {"description": "The URL is longer than the HTTP server takes; the body is the server's own."}
+    return problems | {"414": too_long}
 
 
 def _problem(*codes: str) -> Json:
