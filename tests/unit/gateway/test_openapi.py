@@ -75,6 +75,8 @@ def test_errors_are_problems_with_their_codes(path: str, method: str, operation:
     needed |= {"413", "415", "422", "429"} if method == "post" else set()
     assert needed <= set(operation["responses"])
     for status, response in operation["responses"].items():
+        if status == "414":  # an answer of the HTTP server, which knows nothing of problem documents
+            continue
         content = resolve(response).get("content", {})
         if method != "head" and status >= "400" and path != "/ready":
             assert list(content) == ["application/problem+json"], status
