@@ -5,9 +5,9 @@
 //   append   tail_moved        oldest records given up, nothing written yet        harmless
 //            filler_written    the rest of the log's lap is skipped                harmless
 //            record_written    bytes beyond head                                   harmless: overwritten later
-//            key_half_written  idempotency_pending set, the slot in part           its time is over: it counts for
-//            nothing key_written       the slot is whole                                   the key's time is made to be
-//            over ring_written      the ring names the record, the channel does not     harmless: overwritten later
+//            key_half_written  idempotency_pending set, the slot in part           harmless: its time is over
+//            key_written       the slot is whole                                   its time is made to be over
+//            ring_written      the ring names the record, the channel does not     harmless: overwritten later
 //            committed         channel's `last` stored, head not                   head moves over the record
 //            head_moved        idempotency_pending still set                       it is cleared, the slot stays
 //   create   slot_freed        evicted channel's generation even, table not        the table is built anew
