@@ -108,7 +108,7 @@ Gateway::~Gateway() {
   if (flusher_ == nullptr) return;
   if (segment_->forked()) {
     // The thread did not come along into the child, and to end what it waits on would be to wait for it.
-    static_cast<void>(flusher_.release());
+    [[maybe_unused]] const Flusher* left = flusher_.release();
     return;
   }
   {

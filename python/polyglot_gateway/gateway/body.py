@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from typing import Any
 
-from gevent import get_hub
+import gevent
 from gevent.socket import socket as GeventSocket
 
 from polyglot_gateway.errors import InvalidJson, InvalidParameter, PayloadTooLarge
@@ -51,11 +52,10 @@ def read_body(env: dict[str, Any], limit: int) -> bytes:
 def _read(env: dict[str, Any], size: int) -> bytes:
     stream = env["wsgi.input"]
     connection = env.get("gunicorn.socket")
-    timer = None
     if isinstance(connection, GeventSocket):
-        # The loop's own timer: a gevent.Timeout costs several times as much, and every request would pay.
-        timer = get_hub().loop.timer(BODY_SECONDS)
-        timer.start(_end_input, connection, env)
+        _under_way[id(env)] = time.monotonic(), connection, env
+        if not _watching:
+            _watching.append(gevent.spawn(_watch))
     try:
         body: bytes = stream.read(size)
         while body and len(body) < size and (more := stream.read(size - len(body))):
@@ -63,9 +63,26 @@ def _read(env: dict[str, Any], size: int) -> bytes:
     except Exception as error:  # each server has its own classes for a connection that ends early
         raise _cut_off(env, "The body could not be read to its end.") from error
     finally:
-        if timer is not None:
-            timer.close()
+        _under_way.pop(id(env), None)
     return body
+
+
+# The bodies that are being read, since when, and the greenlet that gives up those that are late. One greenlet for all
+# of them, because a timer for each would cost every publish more than reading its body does.
+_under_way: dict[int, tuple[float, GeventSocket, dict[str, Any]]] = {}
+_watching: list[gevent.Greenlet[..., None]] = []
+
+
+def _watch() -> None:
+    while True:
+        gevent.sleep(min(1.0, BODY_SECONDS / 4))  # first: most bodies are there before this runs
+        if not _under_way:
+            break
+        late = time.monotonic() - BODY_SECONDS
+        for since, connection, env in list(_under_way.values()):
+            if since < late:
+                _end_input(connection, env)
+    _watching.clear()
 
 
 def _end_input(connection: GeventSocket, env: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polyglot_gateway.errors import InvalidApp, InvalidChannel, Unauthorized
+from polyglot_gateway.errors import GatewayError, InvalidApp, InvalidChannel, Unauthorized
 from polyglot_gateway.gateway.parts import Access
 
 REPLACED = "\ufffd"
@@ -17,7 +17,11 @@ def authorize(access: Access, env: dict[str, Any], app: str, scope: str) -> None
     Raises:
         InvalidApp, Unauthorized, Forbidden: It may not.
     """
-    _authorize(access, env, app, "", env.get("HTTP_X_API_KEY"), "", scope)
+    key = env.get("HTTP_X_API_KEY", "")
+    try:
+        access.authorize(app, "", key if key.isascii() else _as_sent(key), scope)
+    except GatewayError as error:
+        raise _explained(error, env, key, app) from None
 
 
 def authorize_channel(
@@ -38,23 +42,23 @@ def authorize_channel(
     """
     if not channel:
         raise InvalidChannel("The channel name is empty; it must have 1 to 200 characters.")
-    _authorize(access, env, app, channel, env.get("HTTP_X_API_KEY"), key or "", scope)
-
-
-def _authorize(
-    access: Access, env: dict[str, Any], app: str, channel: str, header: str | None, instead: str, scope: str
-) -> None:
-    key: str | bytes = instead
-    if header is not None:
-        # PEP 3333 decodes headers as Latin-1, whatever they are; a key is the bytes that were sent.
-        key = header if header.isascii() else header.encode("latin-1")
+    header = env.get("HTTP_X_API_KEY")
+    given = key or "" if header is None else header if header.isascii() else _as_sent(header)
     try:
-        access.authorize(app, channel, key, scope)
-    except (InvalidApp, InvalidChannel) as error:
-        if REPLACED in app + channel:
-            raise type(error)(f"{error.message} The path has bytes that are not UTF-8, or U+FFFD itself.") from None
-        raise
-    except Unauthorized:
-        if not key and env.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
-            raise Unauthorized("Bearer tokens are not accepted; send the app's key in X-API-Key.") from None
-        raise
+        access.authorize(app, channel, given, scope)
+    except GatewayError as error:
+        raise _explained(error, env, given, app + channel) from None
+
+
+def _as_sent(header: str) -> bytes:
+    """A key is the bytes that were sent; PEP 3333 decodes headers as Latin-1, whatever they are."""
+    return header.encode("latin-1")
+
+
+def _explained(error: GatewayError, env: dict[str, Any], key: str | bytes, names: str) -> GatewayError:
+    """The same error, with a word about what is easily overlooked."""
+    if isinstance(error, InvalidApp | InvalidChannel) and REPLACED in names:
+        return type(error)(f"{error.message} The path has bytes that are not UTF-8, or U+FFFD itself.")
+    if isinstance(error, Unauthorized) and not key and env.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
+        return Unauthorized("Bearer tokens are not accepted; send the app's key in X-API-Key.")
+    return error

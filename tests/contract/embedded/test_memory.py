@@ -104,10 +104,12 @@ def fill_and_read(engine: EmbeddedEngine, names: list[str]) -> None:
     assert engine.counters()["evictions"] == 0
     expected = list(range(1, EVENTS + 1))
     for name in names:
-        page = engine.read("demo", name, 0, limit=EVENTS)
-        assert page.gap is None
-        assert [offset for offset, _ in page.events] == expected
-        assert all(envelope.endswith(b'"offset":%d}' % offset) for offset, envelope in page.events)
+        events: list[tuple[int, bytes]] = []
+        while (page := engine.read("demo", name, len(events), limit=EVENTS)).events:
+            assert page.gap is None
+            events += page.events
+        assert [offset for offset, _ in events] == expected
+        assert all(envelope.endswith(b'"offset":%d}' % offset) for offset, envelope in events)
     for name in names[:: CHANNELS // 20]:
         reply = json.loads(engine.history("demo", name, EVENTS))
         assert {(event["channel"], event["data"]["text"]) for event in reply["events"]} == {

@@ -26,7 +26,7 @@ class Publish:
         env = req.env
         authorize_channel(self._access, env, app, channel, "publish")
         require_json(env)
-        key = idempotency_key(env)
+        key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
         ack = self._engine.publish(app, channel, body, key, self._source.of(env))
         resp.data = ack.body
