@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 PATIENCE = 20.0
 CONNECTIONS = 8
 REQUESTS = 400
-ROUNDS = 41
+ROUNDS = 61
 
 
 class Server:
