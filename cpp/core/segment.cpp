@@ -80,21 +80,6 @@ void init_mutex(std::array<std::byte, 64>& place) {
   pthread_mutexattr_destroy(&attributes);
 }
 
-pthread_mutex_t* mutex_in(std::array<std::byte, 64>& place) {
-  return reinterpret_cast<pthread_mutex_t*>(place.data());
-}
-
-void lock_robust(pthread_mutex_t* mutex, const SegmentMap* to_repair, std::uint32_t worker) {
-  const int outcome = pthread_mutex_lock(mutex);
-  if (outcome == 0) return;
-  if (outcome != EOWNERDEAD) std::abort();  // to go on without the lock would be to write over others
-  if (to_repair != nullptr) {
-    repair(*to_repair);
-    Counters(*to_repair, worker).add(Counter::repairs);
-  }
-  pthread_mutex_consistent(mutex);
-}
-
 // So that the name of a new file outlives the kernel too.
 bool sync_folder_of(const std::string& path) {
   const FileDescriptor folder(open(path.substr(0, path.rfind('/')).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -334,7 +319,7 @@ Status Segment::sync(std::uint64_t position) {
   Header& header = map_.header();
   if (header.synced.load(std::memory_order_acquire) >= position) return {};
   pthread_mutex_t* mutex = mutex_in(header.sync_lock);
-  lock_robust(mutex, nullptr, worker_);
+  if (const int outcome = pthread_mutex_lock(mutex); outcome != 0) take_over(mutex, outcome, false);
   Status status;
   if (header.synced.load(std::memory_order_acquire) < position) {
     const std::uint64_t head = header.head.load(std::memory_order_acquire);
@@ -352,12 +337,13 @@ Status Segment::sync(std::uint64_t position) {
   return status;
 }
 
-Segment::Lock::Lock(Segment& segment) : mutex_(mutex_in(segment.map_.header().lock)) {
-  lock_robust(mutex_, &segment.map_, segment.worker_);
-}
-
-Segment::Lock::~Lock() {
-  pthread_mutex_unlock(mutex_);
+void Segment::take_over(pthread_mutex_t* mutex, int outcome, bool to_repair) const {
+  if (outcome != EOWNERDEAD) std::abort();  // to go on without the lock would be to write over others
+  if (to_repair) {
+    repair(map_);
+    Counters(map_, worker_).add(Counter::repairs);
+  }
+  pthread_mutex_consistent(mutex);
 }
 
 }  // namespace polyglot::core

@@ -82,8 +82,10 @@ class Segment {
   // Holds the segment's lock. Repairs first what a dead holder left.
   class Lock {
    public:
-    explicit Lock(Segment& segment);
-    ~Lock();
+    explicit Lock(Segment& segment) : mutex_(mutex_in(segment.map_.header().lock)) {
+      if (const int outcome = pthread_mutex_lock(mutex_); outcome != 0) segment.take_over(mutex_, outcome, true);
+    }
+    ~Lock() { pthread_mutex_unlock(mutex_); }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
 
@@ -92,6 +94,12 @@ class Segment {
   };
 
  private:
+  static pthread_mutex_t* mutex_in(std::array<std::byte, 64>& place) {
+    return reinterpret_cast<pthread_mutex_t*>(place.data());
+  }
+  // Goes on from a lock whose holder died; ends the process when there is no lock to go on with.
+  void take_over(pthread_mutex_t* mutex, int outcome, bool to_repair) const;
+
   Segment(FileDescriptor file, std::byte* base, const Geometry& geometry, std::string data_dir);
 
   FileDescriptor file_;

@@ -63,15 +63,8 @@ int Waker::pipe(std::uint32_t worker) {
   return fd;
 }
 
-unsigned Waker::wake() {
-  // The append has to be visible before the look at who sleeps; pairs with the fence in Feed::poll. On x86-64 the
-  // unlock after the append was such a fence already, as every locked instruction is.
-#if !defined(__x86_64__)
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-#endif
-  SharedU64& sleeping = segment_.map().header().sleeping;
-  if (sleeping.load(std::memory_order_relaxed) == 0) return 0;
-  std::uint64_t to_wake = sleeping.exchange(0, std::memory_order_acq_rel);
+unsigned Waker::wake_sleepers() {
+  std::uint64_t to_wake = segment_.map().header().sleeping.exchange(0, std::memory_order_acq_rel);
   unsigned woken = 0;
   for (; to_wake != 0; to_wake &= to_wake - 1) {
     const int fd = pipe(static_cast<std::uint32_t>(std::countr_zero(to_wake)));

@@ -38,9 +38,17 @@ class Waker {
   Waker& operator=(const Waker&) = delete;
 
   // Wakes all workers that sleep; returns how many. Call it after the append, without the lock.
-  unsigned wake();
+  unsigned wake() {
+    // The append has to be visible before the look at who sleeps; pairs with the fence in Feed::poll. On x86-64 the
+    // unlock after the append was such a fence already, as every locked instruction is.
+#if !defined(__x86_64__)
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+    return segment_.map().header().sleeping.load(std::memory_order_relaxed) == 0 ? 0 : wake_sleepers();
+  }
 
  private:
+  unsigned wake_sleepers();
   int pipe(std::uint32_t worker);
 
   const Segment& segment_;
