@@ -25,6 +25,7 @@ missing_packages() {
   lacks_command curl && echo curl
   lacks_command flock && echo util-linux
   lacks_header simdjson.h && echo libsimdjson-dev
+  lacks_header boost/beast.hpp && echo libboost-dev
   [ "$1" = start ] && return
   lacks_header gtest/gtest.h && echo libgtest-dev
   lacks_header gmock/gmock.h && echo libgmock-dev

@@ -20,7 +20,7 @@ def _digest(key: str) -> str:
 def access() -> _core.Access:
     """The app `demo` with the keys full-key, reader-key and writer-key, and the app `other`."""
     access = _core.Access()
-    access.add_key("demo", _digest("full-key"), ["publish", "history", "subscribe", "admin"])
+    access.add_key("demo", _digest("full-key"), ["publish", "history", "subscribe", "admin", "presence"])
     access.add_key("demo", _digest("reader-key"), ["history", "subscribe"])
     access.add_key("demo", _digest("writer-key"), ["publish"])
     access.add_key("other", _digest("other-key"), ["publish", "history", "subscribe", "admin"])

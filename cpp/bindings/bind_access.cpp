@@ -8,6 +8,22 @@
 
 namespace polyglot::bindings {
 
+core::Scope scope_named(std::string_view name) {
+  const std::uint8_t scope = core::parse_scope(name);
+  if (scope == 0) {
+    raise({core::Code::invalid_parameter,
+           "Scope \"" + std::string(name) +
+               "\" is not known; allowed are publish, history, subscribe, admin and presence."});
+  }
+  return static_cast<core::Scope>(scope);
+}
+
+std::uint8_t scopes_named(const std::vector<std::string>& names) {
+  std::uint8_t sum = 0;
+  for (const std::string& name : names) sum |= scope_named(name);
+  return sum;
+}
+
 void bind_access(py::module_& module) {
   py::class_<core::Access>(module, "Access")
       .def(py::init<bool>(), py::arg("development") = false)
@@ -20,16 +36,7 @@ void bind_access(py::module_& module) {
             if (!core::parse_digest(sha256, digest)) {
               raise({core::Code::invalid_parameter, "sha256 is not 64 hex digits."});
             }
-            unsigned sum = 0;
-            for (const std::string& scope : scopes) {
-              const std::uint8_t bit = core::parse_scope(scope);
-              if (bit == 0) {
-                raise({core::Code::invalid_parameter,
-                       "Scope \"" + scope + "\" is not known; allowed are publish, history, subscribe and admin."});
-              }
-              sum |= bit;
-            }
-            access.add_key(app, digest, static_cast<std::uint8_t>(sum));
+            access.add_key(app, digest, scopes_named(scopes));
           },
           py::arg("app"), py::arg("sha256"), py::arg("scopes"));
 }

@@ -9,7 +9,9 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "core/access.hpp"
 #include "core/status.hpp"
 
 namespace polyglot::bindings {
@@ -19,8 +21,13 @@ namespace py = pybind11;
 void bind_access(py::module_& module);
 void bind_feed(py::module_& module);
 void bind_gateway(py::module_& module);
+void bind_grant(py::module_& module);
 void bind_rules(py::module_& module);
 void bind_status(py::module_& module);
+
+// The scope of this name, and the sum of several. InvalidParameter when there is none.
+core::Scope scope_named(std::string_view name);
+std::uint8_t scopes_named(const std::vector<std::string>& names);
 
 // The code of this name. KeyError when there is none.
 core::Code code_named(const std::string& name);

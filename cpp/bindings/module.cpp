@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   pybind11::module_::import("polyglot_gateway.engine.base");
   polyglot::bindings::bind_status(module);
   polyglot::bindings::bind_access(module);
+  polyglot::bindings::bind_grant(module);
   polyglot::bindings::bind_rules(module);
   polyglot::bindings::bind_feed(module);
   polyglot::bindings::bind_gateway(module);

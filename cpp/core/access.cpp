@@ -9,9 +9,12 @@ struct ScopeName {
   Scope scope;
   std::string_view text;
 };
-constexpr std::array<ScopeName, 4> kScopeNames = {
-    {{kPublish, "publish"}, {kHistory, "history"}, {kSubscribe, "subscribe"}, {kAdmin, "admin"}}};
-constexpr std::uint8_t kAllScopes = kPublish | kHistory | kSubscribe | kAdmin;
+constexpr std::array<ScopeName, 5> kScopeNames = {{{kPublish, "publish"},
+                                                   {kHistory, "history"},
+                                                   {kSubscribe, "subscribe"},
+                                                   {kAdmin, "admin"},
+                                                   {kPresence, "presence"}}};
+constexpr std::uint8_t kAllScopes = kPublish | kHistory | kSubscribe | kAdmin | kPresence;
 
 // Whether the key is `valid_key_<app>`, in a time that depends on the lengths only.
 bool is_development_key(std::string_view key, std::string_view app) {

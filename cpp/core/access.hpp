@@ -19,8 +19,8 @@
 
 namespace polyglot::core {
 
-enum Scope : std::uint8_t { kPublish = 1, kHistory = 2, kSubscribe = 4, kAdmin = 8 };
-// "publish", "history", "subscribe", "admin"; 0 for any other text.
+enum Scope : std::uint8_t { kPublish = 1, kHistory = 2, kSubscribe = 4, kAdmin = 8, kPresence = 16 };
+// "publish", "history", "subscribe", "admin", "presence"; 0 for any other text.
 std::uint8_t parse_scope(std::string_view text);
 std::string_view scope_text(Scope scope);
 

@@ -115,6 +115,12 @@ class Gateway {
   Result<std::vector<ChannelState>> channels(std::string_view app, std::string_view after, std::size_t limit);
 
   Result<std::unique_ptr<Feed>> follow() { return Feed::open(*segment_); }
+  // As History::announce. `channel` may be empty, and `app` too if `channel` is.
+  Status announce(std::string_view app, std::string_view channel, std::string_view payload) {
+    // What concerns no app has no name that could be wrong; the rest is checked all the same.
+    Status status = check(app.empty() && channel.empty() ? "all" : app, channel);
+    return status.ok() ? history_.announce(app, channel, payload) : status;
+  }
   Counters& counters() { return counters_; }
   const History& stored() const { return history_; }
   const Segment& segment() const { return *segment_; }

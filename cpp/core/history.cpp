@@ -38,16 +38,25 @@ struct History::Prepared {
 void History::append(std::span<Append> appends) {
   if (appends.size() == 1) {
     const Prepared prepared(appends.front(), table_, map_.header().seed);
-    const Segment::Lock lock(segment_);
-    append_one(appends.front(), prepared);
+    {
+      const Segment::Lock lock(segment_);
+      append_one(appends.front(), prepared);
+    }
+    count_wakes(waker_.wake({&prepared.key.hash, 1}));
   } else {
     std::vector<Prepared> prepared;
+    std::vector<std::uint64_t> hashes;
     prepared.reserve(appends.size());
-    for (const Append& append : appends) prepared.emplace_back(append, table_, map_.header().seed);
-    const Segment::Lock lock(segment_);
-    for (std::size_t i = 0; i < appends.size(); ++i) append_one(appends[i], prepared[i]);
+    hashes.reserve(appends.size());
+    for (const Append& append : appends) {
+      hashes.push_back(prepared.emplace_back(append, table_, map_.header().seed).key.hash);
+    }
+    {
+      const Segment::Lock lock(segment_);
+      for (std::size_t i = 0; i < appends.size(); ++i) append_one(appends[i], prepared[i]);
+    }
+    count_wakes(waker_.wake(hashes));
   }
-  if (const unsigned woken = waker_.wake(); woken != 0) counters_.add(Counter::wakes, woken);
 }
 
 void History::append_one(Append& append, const Prepared& prepared) {
@@ -181,17 +190,43 @@ std::uint64_t History::forget(std::string_view app, std::string_view channel) {
     record.kind = RecordKind::forgotten;
     record.app_length = key.name.app_length;
     record.channel_length = key.name.channel_length;
-    record.payload = static_cast<std::uint32_t>(app.size() + channel.size());
-    record.position = make_room(record_bytes(record.payload));
     record.epoch = epoch;
     record.time_us = static_cast<TimeUs>(slot.newest_us.load(kRelaxed));
     record.channel = ref->index;
-    write_record(record, key.name.text.data(), crc32c(0, key.name.text.data(), record.payload));
-    header.head.store(record.position + record_bytes(record.payload), kRelease);
+    const std::string_view names(key.name.text.data(), app.size() + channel.size());
+    append_notice(record, names, crc32c(0, names.data(), names.size()));
   }
   counters_.add(Counter::forgets);
-  counters_.add(Counter::wakes, waker_.wake());
+  count_wakes(waker_.wake({&key.hash, 1}));
   return epoch;
+}
+
+Status History::announce(std::string_view app, std::string_view channel, std::string_view payload) {
+  if (payload.size() > kMaxMessage) {
+    return {Code::payload_too_large, "The message has " + std::to_string(payload.size()) + " bytes; allowed are " +
+                                         std::to_string(kMaxMessage) + "."};
+  }
+  std::string text;
+  text.reserve(app.size() + channel.size() + payload.size());
+  text.append(app).append(channel).append(payload);
+  const std::uint32_t crc = crc32c(0, text.data(), text.size());
+  RecordHeader record{};
+  record.kind = RecordKind::message;
+  record.app_length = static_cast<std::uint8_t>(app.size());
+  record.channel_length = static_cast<std::uint8_t>(channel.size());
+  {
+    const Segment::Lock lock(segment_);
+    append_notice(record, text, crc);
+  }
+  count_wakes(waker_.wake_all());
+  return {};
+}
+
+void History::append_notice(RecordHeader& header, std::string_view text, std::uint32_t text_crc) {
+  header.payload = static_cast<std::uint32_t>(text.size());
+  header.position = make_room(record_bytes(text.size()));
+  write_record(header, text.data(), text_crc);
+  map_.header().head.store(header.position + record_bytes(text.size()), kRelease);
 }
 
 void History::read(std::string_view app, std::string_view channel, const HistoryQuery& query, HistoryPage& page) {

@@ -44,6 +44,8 @@ struct Append {
   bool replayed = false;
 };
 
+inline constexpr std::size_t kMaxMessage = 65536;  // bytes of a message to the feeds
+
 enum class GapReason : std::uint8_t { none, overwritten, expired, epoch_changed, beyond_end };
 std::string_view gap_reason_text(GapReason reason);
 
@@ -89,6 +91,10 @@ class History {
         counters_(map_, segment.worker()) {}
 
   void append(std::span<Append> appends);
+  // Tells every feed of the host, whatever it watches (FeedNews::messages); no history shows it and no offset counts
+  // it, and who follows from later on never learns of it. payload_too_large beyond kMaxMessage bytes.
+  // REQUIRES: app and channel passed their checks or are empty.
+  Status announce(std::string_view app, std::string_view channel, std::string_view payload);
   // `page` is overwritten; its storage is reused.
   void read(std::string_view app, std::string_view channel, const HistoryQuery& query, HistoryPage& page);
   // Ends the channel's past; returns its new epoch.
@@ -108,6 +114,8 @@ class History {
   void append_one(Append& append, const Prepared& prepared);
   std::uint64_t make_room(std::uint64_t bytes);
   void write_record(RecordHeader& header, const char* payload, std::uint32_t payload_crc);
+  // Appends a record for the feeds, whose payload is complete in `text`, and moves the head over it.
+  void append_notice(RecordHeader& header, std::string_view text, std::uint32_t text_crc);
 
   bool try_read(const ChannelRef& ref, const HistoryQuery& query, HistoryPage& page) const;
   bool copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64_t offset, HistoryPage& page) const;
@@ -117,6 +125,10 @@ class History {
   };
   std::optional<Found> find_record(const ChannelRef& ref, std::uint64_t offset) const;
   std::uint64_t first_readable(const ChannelRef& ref, std::uint64_t first, std::uint64_t last) const;
+
+  void count_wakes(unsigned woken) {
+    if (woken != 0) counters_.add(Counter::wakes, woken);
+  }
 
   Segment& segment_;
   SegmentMap map_;

@@ -1,4 +1,5 @@
-// Channel rules: how much history a channel keeps, how large its events may be, and who may read it unasked.
+// Channel rules: how much history a channel keeps, how large its events may be, who may read it unasked, and what its
+// subscribers may do and get.
 //
 // Per app, an ordered list of (pattern, rule); the first pattern that matches decides, whole: nothing is merged from
 // later ones. Without a match the default rule holds. An app without rules of its own uses those of app "*", if there
@@ -24,6 +25,9 @@ struct ChannelRule {
   std::int64_t history_ttl_us = 0;        // events older than this are gone; 0: no limit
   std::uint64_t max_event_bytes = 65536;  // size of a publish body
   bool public_read = false;               // history and subscribe need no key
+  bool client_publish = false;            // sockets may publish
+  bool presence = false;                  // members are tracked
+  bool conflate = false;                  // a reader that is too slow gets only the newest event
 };
 
 class Rules {

@@ -186,6 +186,7 @@ Segment::Segment(FileDescriptor file, std::byte* base, const Geometry& geometry,
       base_(base),
       map_(base, geometry),
       data_dir_(std::move(data_dir)),
+      incarnation_(new_epoch()),
       fork_count_(fork_count.load(std::memory_order_relaxed)) {}
 
 Segment::~Segment() {
@@ -286,6 +287,9 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
           return Status(Code::storage_busy, path + " is in use by " + std::to_string(kMaxWorkers) +
                                                 " workers, the most that fit. Start fewer, or use another data_dir.");
         }
+        // Whoever had the slot before may have died asleep.
+        header.sleeping.fetch_and(~(std::uint64_t{1} << segment->worker_));
+        segment->map_.worker(segment->worker_).incarnation.store(segment->incarnation_, std::memory_order_release);
         segment->notices_ = std::move(notices);
         segment->opened_ = true;
         return segment;
@@ -303,16 +307,23 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
 
 std::uint32_t Segment::workers() const {
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
-    struct flock lock{};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = kWorkerByte + i;
-    lock.l_len = 1;
-    const bool taken = i == worker_ || (fcntl(file_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
-    count += taken ? 1 : 0;
-  }
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) count += alive(i) ? 1 : 0;
   return count;
+}
+
+bool Segment::alive(std::uint32_t worker) const {
+  if (worker == worker_) return true;
+  if (worker >= kMaxWorkers) return false;
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = kWorkerByte + worker;
+  lock.l_len = 1;
+  return fcntl(file_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool Segment::alive(std::uint32_t worker, std::uint64_t incarnation) const {
+  return alive(worker) && map_.worker(worker).incarnation.load(std::memory_order_acquire) == incarnation;
 }
 
 Status Segment::sync(std::uint64_t position) {

@@ -70,6 +70,11 @@ class Segment {
   std::uint32_t worker() const { return worker_; }
   // How many openers there are now, this one included.
   std::uint32_t workers() const;
+  // Whether some living opener has this slot; without `incarnation` it may be another one than before.
+  bool alive(std::uint32_t worker) const;
+  bool alive(std::uint32_t worker, std::uint64_t incarnation) const;
+  // A random number of this opening, never 0: tells this opener from the ones that had its slot before.
+  std::uint64_t incarnation() const { return incarnation_; }
   // What opening had to repair or set aside.
   const std::vector<std::string>& notices() const { return notices_; }
   // True in a child of fork(): a segment does not cross it.
@@ -107,12 +112,13 @@ class Segment {
   SegmentMap map_;
   std::string data_dir_;
   std::uint32_t worker_ = 0;
+  std::uint64_t incarnation_;
   bool opened_ = false;  // opening went through, so closing is to be done in order
   std::uint64_t fork_count_;
   std::vector<std::string> notices_;
 };
 
-// A random number that is never 0: a new epoch.
+// A random number that is never 0: a new epoch, or an incarnation.
 std::uint64_t new_epoch();
 
 }  // namespace polyglot::core

@@ -4,7 +4,8 @@
 //   0        +--------------------------------------------------------------------------+
 //            | Header          identity, geometry, locks, positions               4 KiB |
 //            +--------------------------------------------------------------------------+
-//            | WorkerSlot      x 64: counters and histograms, one for each live worker  |
+//            | WorkerSlot      x 64, one for each live worker: counters, histograms,    |
+//            |                 and what it is to be woken for                           |
 //            +--------------------------------------------------------------------------+
 //            | ChannelSlot     x max_channels: name, epoch, newest offset               |
 //            +--------------------------------------------------------------------------+
@@ -52,7 +53,7 @@ static_assert(SharedU32::is_always_lock_free && SharedU64::is_always_lock_free,
               "atomics in the file must be address-free");
 
 inline constexpr std::array<char, 8> kSegmentMagic = {'P', 'G', 'S', 'E', 'G', 'M', '\r', '\n'};
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;
 inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint32_t kMaxWorkers = 64;
 inline constexpr std::uint64_t kMinLogBytes = 1 << 20;
@@ -108,6 +109,7 @@ struct Header {
 inline constexpr std::size_t kCounters = 64;
 inline constexpr std::size_t kHistograms = 2;
 inline constexpr std::size_t kBuckets = 128;
+inline constexpr std::size_t kWatchedBits = 8192;
 
 struct WorkerSlot {
   std::array<SharedU64, kCounters> counters;
@@ -116,7 +118,16 @@ struct WorkerSlot {
     SharedU64 sum_ns;
   };
   std::array<Histogram, kHistograms> histograms;
+
+  SharedU64 incarnation;  // random, of the opener that has the slot or had it last
+  // What its sleep is to be ended for (wake.hpp): everything, or channels whose name's hash has its bit here.
+  SharedU64 watches_all;  // 0 or 1
+  std::array<SharedU64, kWatchedBits / 64> watched;
 };
+// Where a channel's bit is in WorkerSlot::watched: the bit of the whole array, from its name's hash.
+constexpr std::size_t watched_bit(std::uint64_t hash) {
+  return hash % kWatchedBits;
+}
 
 // One unbroken past of a channel.
 struct ChannelLife {
@@ -144,7 +155,7 @@ struct ChannelSlot {
   ChannelName name;
 };
 
-enum class RecordKind : std::uint8_t { event = 1, filler = 2, forgotten = 3 };
+enum class RecordKind : std::uint8_t { event = 1, filler = 2, forgotten = 3, message = 4 };
 
 struct RecordHeader {
   std::uint32_t crc;  // CRC32C of the payload, then of this header with a crc of 0

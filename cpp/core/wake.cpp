@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -15,6 +16,15 @@ std::string folder_of(const Segment& segment) {
 }
 std::string path_of(const Segment& segment, std::uint32_t worker) {
   return folder_of(segment) + "/" + std::to_string(worker);
+}
+
+bool watches(const WorkerSlot& slot, std::span<const std::uint64_t> channels) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  if (slot.watches_all.load(kRelaxed) != 0) return true;
+  return std::any_of(channels.begin(), channels.end(), [&](std::uint64_t hash) {
+    const std::size_t bit = watched_bit(hash);
+    return (slot.watched[bit / 64].load(kRelaxed) >> bit % 64 & 1) != 0;
+  });
 }
 
 }  // namespace
@@ -63,11 +73,15 @@ int Waker::pipe(std::uint32_t worker) {
   return fd;
 }
 
-unsigned Waker::wake_sleepers() {
-  std::uint64_t to_wake = segment_.map().header().sleeping.exchange(0, std::memory_order_acq_rel);
+unsigned Waker::wake_sleepers(const std::span<const std::uint64_t>* channels) {
+  SharedU64& sleeping = segment_.map().header().sleeping;
   unsigned woken = 0;
-  for (; to_wake != 0; to_wake &= to_wake - 1) {
-    const int fd = pipe(static_cast<std::uint32_t>(std::countr_zero(to_wake)));
+  for (std::uint64_t left = sleeping.load(std::memory_order_relaxed); left != 0; left &= left - 1) {
+    const auto worker = static_cast<std::uint32_t>(std::countr_zero(left));
+    if (channels != nullptr && !watches(segment_.map().worker(worker), *channels)) continue;
+    const std::uint64_t bit = std::uint64_t{1} << worker;
+    if ((sleeping.fetch_and(~bit, std::memory_order_acq_rel) & bit) == 0) continue;  // another writer was quicker
+    const int fd = pipe(worker);
     const char byte = 1;
     if (fd >= 0 && write(fd, &byte, 1) == 1) ++woken;
   }

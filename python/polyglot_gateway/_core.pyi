@@ -41,7 +41,37 @@ class Access:
     def __init__(self, development: bool = False) -> None: ...
     def add_app(self, app: str) -> None: ...
     def add_key(self, app: str, sha256: str, scopes: Sequence[str]) -> None:
-        """`sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin". Else InvalidParameter."""
+        """Add a key; InvalidParameter unless both are well formed.
+
+        `sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin", "presence".
+        """
+
+@final
+class Grant:
+    """What the bearer of a token may do (core/grant.hpp). Fill it, then only read it."""
+
+    def __init__(self, app: str, user_id: str = "", expires_at: int = 0) -> None:
+        """`expires_at`: seconds since 1970, the first at which it no longer holds; 0: it always holds."""
+
+    def allow(self, pattern: str, scopes: Sequence[str]) -> None:
+        """Add `scopes` in the channels that match. InvalidParameter for a bad pattern or scope.
+
+        "admin" may be listed, but is never given.
+        """
+
+    def check(self, app: str, channel: str, scope: str, now: int | None = None) -> None:
+        """Raise TokenExpired or Forbidden unless the bearer may do `scope` there; InvalidParameter for a bad scope.
+
+        `channel` is "" for what concerns the whole app, which needs the pattern `*`. `now` is in seconds since 1970, by
+        default the system's time.
+        """
+
+    @property
+    def app(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def expires_at(self) -> int: ...
 
 @final
 class ChannelRule:
@@ -54,8 +84,26 @@ class ChannelRule:
         history_ttl: float = 0.0,
         max_event_bytes: int = 65536,
         public_read: bool = False,
+        client_publish: bool = False,
+        presence: bool = False,
+        conflate: bool = False,
     ) -> None:
         """`history_ttl` in seconds, 0 for no limit; `max_event_bytes` is the size of a publish body."""
+
+    @property
+    def history_size(self) -> int: ...
+    @property
+    def history_ttl(self) -> float: ...
+    @property
+    def max_event_bytes(self) -> int: ...
+    @property
+    def public_read(self) -> bool: ...
+    @property
+    def client_publish(self) -> bool: ...
+    @property
+    def presence(self) -> bool: ...
+    @property
+    def conflate(self) -> bool: ...
 
 @final
 class Rules:
@@ -64,6 +112,9 @@ class Rules:
     def __init__(self, by_default: ChannelRule) -> None: ...
     def add(self, app: str, pattern: str, rule: ChannelRule) -> None:
         """`app` "*" serves the apps without rules of their own. InvalidParameter for a bad pattern."""
+
+    def find(self, app: str, channel: str) -> ChannelRule:
+        """The rule that holds for the channel."""
 
 @final
 class Feed:

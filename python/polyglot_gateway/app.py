@@ -16,6 +16,7 @@ import structlog
 
 from polyglot_gateway import _core, gateway
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.gateway.tokens import Tokens, load_hook
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.logs import configure_logs
 from polyglot_gateway.ops.metrics import Metrics
@@ -51,6 +52,7 @@ class Application:
         settings: What it runs with.
         engine: Keeps the events.
         hub: Wakes the event streams.
+        tokens: Turns bearer tokens into what they grant.
         falcon: The Falcon application; more routes may be added to it.
     """
 
@@ -58,9 +60,12 @@ class Application:
         """Open everything.
 
         Raises:
+            SettingsError: The authorize hook cannot be imported.
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
+        hook = None if settings.authorize is None else load_hook(settings.authorize)
+        self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
         self.engine = engine = open_engine(settings)
         self.hub = Hub(engine.follow)
         health = Health(
@@ -75,6 +80,7 @@ class Application:
             health=health.report,
             metrics=Metrics(engine, version=_core.__version__).exposition,
             version=_core.__version__,
+            tokens=self.tokens,
             max_batch_bytes=settings.max_batch_bytes,
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,

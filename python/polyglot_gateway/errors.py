@@ -3,9 +3,9 @@
 ```
 GatewayError
 ├── RequestError          the request is wrong; sending it again unchanged fails again
-│   ├── InvalidJson  InvalidEvent  InvalidApp  InvalidChannel  InvalidParameter
-│   ├── Unauthorized  Forbidden  NotFound  MethodNotAllowed
-│   └── PayloadTooLarge  UnsupportedMediaType  IdempotencyMismatch
+│   ├── InvalidJson  InvalidEvent  InvalidApp  InvalidChannel  InvalidParameter  InvalidRequest
+│   ├── Unauthorized  TokenExpired  Forbidden  NotFound  MethodNotAllowed  RequestTimeout
+│   └── PayloadTooLarge  UriTooLong  UnsupportedMediaType  IdempotencyMismatch  HeadersTooLarge
 ├── TemporaryError        right request, wrong moment; worth sending again after `retry_after` seconds
 │   └── RateLimited  Overloaded  EngineUnavailable  ProcessorUnavailable
 ├── InternalError         a defect of the gateway
@@ -74,10 +74,22 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
+class InvalidRequest(RequestError):
+    """The request is not well-formed HTTP."""
+
+    code = "invalid_request"
+
+
 class Unauthorized(RequestError):
     """No credential, or one that this app does not know."""
 
     code = "unauthorized"
+
+
+class TokenExpired(RequestError):
+    """The bearer token was good, but its time is over."""
+
+    code = "token_expired"
 
 
 class Forbidden(RequestError):
@@ -98,10 +110,22 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(RequestError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+
+
 class PayloadTooLarge(RequestError):
     """The body is larger than the channel or the gateway allows."""
 
     code = "payload_too_large"
+
+
+class UriTooLong(RequestError):
+    """The request line is longer than the server takes."""
+
+    code = "uri_too_long"
 
 
 class UnsupportedMediaType(RequestError):
@@ -114,6 +138,12 @@ class IdempotencyMismatch(RequestError):
     """The Idempotency-Key was used before with another body."""
 
     code = "idempotency_mismatch"
+
+
+class HeadersTooLarge(RequestError):
+    """The headers are larger, or more, than the server takes."""
+
+    code = "headers_too_large"
 
 
 class TemporaryError(GatewayError):

@@ -5,21 +5,20 @@ file `.env`, the file `polyglot.toml`, the default. In the environment and in `.
 case; variables that are not settings are ignored there. In `polyglot.toml` an unknown key is an error, because nobody
 but the gateway reads that file.
 
-Apps, their keys and their channel rules stand only in `polyglot.toml`, and can be read again while the gateway runs.
+Apps, their keys and their channel rules (`settings_apps.py`) stand only in `polyglot.toml`, and can be read again while
+the gateway runs.
 """
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -34,45 +33,35 @@ from pydantic_settings import (
 )
 
 from polyglot_gateway import _core
-from polyglot_gateway.errors import GatewayError, SettingsError
+from polyglot_gateway.errors import SettingsError
+from polyglot_gateway.settings_apps import (
+    Apps,
+    AppSettings,
+    EventBytes,
+    HistorySize,
+    KeySettings,
+    Number,
+    RuleSettings,
+    Scope,
+    Seconds,
+    keys_that_everybody_knows,
+    too_long_histories,
+)
+
+__all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "load_settings"]
 
 DEFAULT_CONFIG = Path("polyglot.toml")
 
-Scope = Literal["publish", "history", "subscribe", "admin"]
-
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#,]+", re.IGNORECASE)
-_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-
-
-def _digest(text: str) -> str:
-    if not _DIGEST.fullmatch(text):
-        raise ValueError(
-            "must be the key's SHA-256 as 64 hex digits; `polyglot keys generate APP` makes a key and prints it"
-        )
-    return text.lower()
-
-
-def _pattern(text: str) -> str:
-    try:
-        _core.check_pattern(text)
-    except GatewayError as error:
-        raise ValueError(error.message) from None
-    return text
-
-
-def _app(text: str) -> str:
-    if text != "*":
-        try:
-            _core.check_app(text)
-        except GatewayError as error:
-            raise ValueError(error.message) from None
-    return text
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
+_HOOK = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_MIN_SECRET_BYTES = 32
+_KNOWN_SECRETS = {
+    "a-string-secret-at-least-256-bits-long",
+    "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+    "your-secret-key-change-in-production",
+    "your-super-secret-jwt-token-with-at-least-32-characters-long",
+}
+"""Of documents and examples, and long enough to be taken."""
 
 
 def _words(value: object) -> object:
@@ -93,6 +82,20 @@ def _network(text: str) -> str:
     return text
 
 
+def _utf8(secret: SecretStr) -> SecretStr:
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be text in UTF-8") from None
+    return secret
+
+
+def _hook(text: str) -> str:
+    if not _HOOK.fullmatch(text):
+        raise ValueError("must be module:function, such as my_service.auth:authorize")
+    return text
+
+
 def _bind(text: str) -> str:
     if text.startswith("unix:"):
         if len(text) == len("unix:"):
@@ -102,43 +105,6 @@ def _bind(text: str) -> str:
     if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("must be host:port or unix:path, with a port from 1 to 65535")
     return text
-
-
-Number = Annotated[int, BeforeValidator(_number)]
-Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-EventBytes = Annotated[Number, Field(ge=64, le=1_048_576)]
-HistorySize = Annotated[Number, Field(ge=1, le=65_535)]
-
-
-class KeySettings(BaseModel):
-    """One API key of an app; only its digest is known here."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    sha256: Annotated[str, BeforeValidator(lambda v: _digest(v) if isinstance(v, str) else v)]
-    scopes: list[Scope] = Field(min_length=1)
-    name: str = ""
-
-
-class RuleSettings(BaseModel):
-    """What holds for the channels that match a pattern; what is not said here is as it is for all channels."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    channels: Annotated[str, BeforeValidator(lambda v: _pattern(v) if isinstance(v, str) else v)]
-    history_size: HistorySize | None = None
-    history_ttl: Seconds | None = None
-    max_event_bytes: EventBytes | None = None
-    public_read: bool = False
-
-
-class AppSettings(BaseModel):
-    """The keys and the channel rules of one app; the first rule whose pattern matches decides."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    keys: list[KeySettings] = []
-    rules: list[RuleSettings] = []
 
 
 class _EnvironmentSource(EnvSettingsSource):
@@ -201,9 +167,13 @@ class Settings(BaseSettings):
         description="console or json",
     )
     graceful_timeout: Number = Field(30, ge=0, le=3600, description="seconds that SIGTERM gives to open requests")
-    apps: dict[Annotated[str, BeforeValidator(_app)], AppSettings] = Field(
-        {}, description="apps with their keys and channel rules; only in the toml file"
+    jwt_secret: Annotated[SecretStr, AfterValidator(_utf8)] = Field(
+        SecretStr(""), description="signs the bearer tokens (HS256); none are taken without"
     )
+    authorize: Annotated[str, BeforeValidator(lambda v: _hook(v) if isinstance(v, str) else v)] | None = Field(
+        None, description="module:function, asked at each socket connect and join"
+    )
+    apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
 
     _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -233,13 +203,7 @@ class Settings(BaseSettings):
 
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
-        wrong = [
-            f"apps.{app}.rules: history_size {rule.history_size} of {rule.channels!r} is above the history_size of all "
-            f"channels; allowed are 1 to {self.history_size}"
-            for app, settings in self.apps.items()
-            for rule in settings.rules
-            if rule.history_size is not None and rule.history_size > self.history_size
-        ]
+        wrong = too_long_histories(self.apps, self.history_size)
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):
@@ -248,15 +212,19 @@ class Settings(BaseSettings):
                 f"{self.polyglot_config}, as `polyglot keys generate APP` prints it"
             )
         if self.polyglot_env == "prod":
-            known = _digests_of_known_keys(self.apps)
-            wrong += [
-                f"apps.{app}.keys.{index}.sha256: is the digest of a key that everybody knows; with POLYGLOT_ENV=prod "
-                f"make one with `polyglot keys generate {app}`"
-                for app, settings in self.apps.items()
-                for index, key in enumerate(settings.keys)
-                if key.sha256 in known
-            ]
+            wrong += keys_that_everybody_knows(self.apps) + self._wrong_secret()
         return wrong
+
+    def _wrong_secret(self) -> list[str]:
+        """Why others could sign tokens too; never shows the secret."""
+        secret = self.jwt_secret.get_secret_value()
+        if secret in _KNOWN_SECRETS:
+            trouble = "is one that everybody knows"
+        elif secret and len(secret.encode()) < _MIN_SECRET_BYTES:
+            trouble = f"is shorter than {_MIN_SECRET_BYTES} bytes"
+        else:
+            return []
+        return [f"jwt_secret: {trouble}; with POLYGLOT_ENV=prod make one with `openssl rand -hex 32`"]
 
     @property
     def development(self) -> bool:
@@ -274,8 +242,13 @@ class Settings(BaseSettings):
         return access
 
     def rules(self) -> _core.Rules:
-        """The channel rules, as the core wants them. In development every channel can be read without a key."""
-        rules = _core.Rules(self._rule(RuleSettings.model_construct()))
+        """The channel rules, as the core wants them.
+
+        In development every channel can be read without a key, and those without a rule take what sockets publish and
+        track their members.
+        """
+        without_rule = RuleSettings(channels="*", client_publish=self.development, presence=self.development)
+        rules = _core.Rules(self._rule(without_rule))
         for app, settings in self.apps.items():
             for rule in settings.rules:
                 rules.add(app, rule.channels, self._rule(rule))
@@ -287,6 +260,9 @@ class Settings(BaseSettings):
             history_ttl=self.history_ttl if rule.history_ttl is None else rule.history_ttl,
             max_event_bytes=self.max_event_bytes if rule.max_event_bytes is None else rule.max_event_bytes,
             public_read=rule.public_read or self.development,
+            client_publish=rule.client_publish,
+            presence=rule.presence,
+            conflate=rule.conflate,
         )
 
     def warnings(self) -> list[str]:
@@ -302,7 +278,7 @@ class Settings(BaseSettings):
         return said
 
     def shown(self) -> dict[str, Any]:
-        """Every setting as JSON values, fit to be printed: of keys only their names and scopes."""
+        """Every setting as JSON values, fit to be printed: of keys only names and scopes, of a secret stars."""
         return self.model_dump(
             mode="json", exclude={"port": True, "apps": {"__all__": {"keys": {"__all__": {"sha256"}}}}}
         )
@@ -353,12 +329,6 @@ def _own_ports_only(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _digests_of_known_keys(apps: Iterable[str]) -> set[str]:
-    """The SHA-256 of keys that stand in documents, and of none at all."""
-    known = ["", "abc", *(f"valid_key_{app}" for app in ("demo-app", *apps))]
-    return {hashlib.sha256(key.encode()).hexdigest() for key in known}
-
-
 def _dotenv_source(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
     try:
         return _DotEnvSource(settings_cls, env_file=".env", env_file_encoding="utf-8")
@@ -387,7 +357,7 @@ def _line(detail: ErrorDetails) -> str:
         return what
     if detail["type"] == "extra_forbidden":
         return f"{where}: there is no such setting"
-    if detail["type"] == "missing" or "keys" in detail["loc"]:
+    if detail["type"] == "missing" or "keys" in detail["loc"] or "jwt_secret" in detail["loc"]:
         return f"{where}: {what}"
     return f"{where}: {detail['input']!r}: {what}"
 

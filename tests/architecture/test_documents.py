@@ -3,13 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from polyglot_gateway import _core
 from polyglot_gateway.cli import client
 from polyglot_gateway.errors import SettingsError
-from polyglot_gateway.settings import AppSettings, RuleSettings, Settings, load_settings
+from polyglot_gateway.settings import AppSettings, RuleSettings, Scope, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -36,7 +37,7 @@ def test_configuration_lists_every_setting_with_its_default():
 
 def test_configuration_lists_every_scope_and_every_member_of_a_rule():
     text = (DOCS / "configuration.md").read_text()
-    for scope in ("publish", "history", "subscribe", "admin"):
+    for scope in get_args(Scope):
         assert f"| `{scope}` |" in text
     for member in RuleSettings.model_fields:
         assert f"`{member}`" in text

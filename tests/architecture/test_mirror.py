@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CORE = ROOT / "cpp" / "core"
+CPP = ROOT / "cpp"
 PYTHON = ROOT / "python" / "polyglot_gateway"
 
 # Python modules with no test file of their own, and why.
@@ -20,8 +20,8 @@ TESTED_ELSEWHERE = {
     "server/master": "forks; tests/e2e/test_reload.py",
 }
 # Headers with no test file of their own, and why.
-CORE_TESTED_ELSEWHERE = {
-    "segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
+CPP_TESTED_ELSEWHERE = {
+    "core/segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
 }
 # Tests of more than one header.
 ACROSS_HEADERS = {"crash": "processes killed at random instants"}
@@ -41,18 +41,23 @@ def test_every_module_has_its_tests(module: str) -> None:
         assert module not in TESTED_ELSEWHERE, "it has tests of its own now: take it off the list"
 
 
-@pytest.mark.parametrize("header", sorted(path.stem for path in CORE.glob("*.hpp")))
-def test_every_core_header_has_its_tests(header: str) -> None:
-    if not (ROOT / "tests" / "cpp" / f"{header}_test.cpp").exists():
-        assert header in CORE_TESTED_ELSEWHERE, f"tests/cpp/{header}_test.cpp is missing"
+def headers() -> list[str]:
+    """Of the core and the server, as part/name."""
+    return sorted(f"{part}/{path.stem}" for part in ("core", "server") for path in (CPP / part).glob("*.hpp"))
+
+
+@pytest.mark.parametrize("header", headers())
+def test_every_header_has_its_tests(header: str) -> None:
+    name = header.split("/")[1]
+    if not (ROOT / "tests" / "cpp" / f"{name}_test.cpp").exists():
+        assert header in CPP_TESTED_ELSEWHERE, f"tests/cpp/{name}_test.cpp is missing"
     else:
-        assert header not in CORE_TESTED_ELSEWHERE, "it has tests of its own now: take it off the list"
+        assert header not in CPP_TESTED_ELSEWHERE, "it has tests of its own now: take it off the list"
 
 
 def test_no_test_is_left_behind() -> None:
-    headers = {path.stem for path in CORE.glob("*.hpp")}
     cpp = {path.stem.removesuffix("_test") for path in (ROOT / "tests" / "cpp").glob("*_test.cpp")}
-    assert cpp - headers == set(ACROSS_HEADERS)
+    assert cpp - {header.split("/")[1] for header in headers()} == set(ACROSS_HEADERS)
     unit = ROOT / "tests" / "unit"
     for test in unit.rglob("test_*.py"):
         source = PYTHON / test.relative_to(unit).with_name(test.name.removeprefix("test_"))
@@ -61,4 +66,4 @@ def test_no_test_is_left_behind() -> None:
 
 def test_the_lists_name_only_what_exists() -> None:
     assert set(TESTED_ELSEWHERE) <= set(modules_with_logic())
-    assert set(CORE_TESTED_ELSEWHERE) <= {path.stem for path in CORE.glob("*.hpp")}
+    assert set(CPP_TESTED_ELSEWHERE) <= set(headers())

@@ -7,13 +7,14 @@
 namespace polyglot::core {
 namespace {
 
-constexpr Scope kScopes[] = {kPublish, kHistory, kSubscribe, kAdmin};
+constexpr Scope kScopes[] = {kPublish, kHistory, kSubscribe, kAdmin, kPresence};
 
 TEST(Scopes, HaveTheNamesOfTheInterface) {
   EXPECT_EQ(parse_scope("publish"), kPublish);
   EXPECT_EQ(parse_scope("history"), kHistory);
   EXPECT_EQ(parse_scope("subscribe"), kSubscribe);
   EXPECT_EQ(parse_scope("admin"), kAdmin);
+  EXPECT_EQ(parse_scope("presence"), kPresence);
   for (const Scope scope : kScopes) {
     EXPECT_EQ(parse_scope(scope_text(scope)), scope);
   }

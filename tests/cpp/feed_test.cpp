@@ -3,46 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <fstream>
-#include <memory>
 #include <random>
-#include <string>
+#include <set>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #include "core/shared_bytes.hpp"
-#include "readable.hpp"
-#include "temporary.hpp"
+#include "feed_fixture.hpp"
 
-namespace polyglot::core {
+namespace polyglot::core::testing {
 namespace {
-
-using testing::append;
-using testing::becomes_readable;
-using testing::open_segment;
-using testing::readable;
-using testing::small_options;
-using testing::taken;
-using testing::TemporaryFolder;
-
-using Channels = std::vector<std::pair<std::string, std::string>>;
-
-class FeedTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Segment> open() { return open_segment(small_options(folder_.path())); }
-  std::uint64_t total(Counter counter) { return Counters(follower_->map(), follower_->worker()).total(counter); }
-  void fill_log(std::uint64_t bytes) {
-    const std::string data = "\"" + std::string(10'000, 'x') + "\"";
-    for (std::uint64_t sent = 0; sent < bytes; sent += data.size()) append(history_, "app", "big", data);
-  }
-
-  TemporaryFolder folder_;
-  std::unique_ptr<Segment> writer_ = open();
-  std::unique_ptr<Segment> follower_ = open();
-  History history_{*writer_};
-};
 
 TEST_F(FeedTest, SeesWhatAnotherOpenerAppendsFromNowOnEachChannelOnce) {
   append(history_, "app", "before");
@@ -223,6 +193,30 @@ TEST_F(FeedTest, ReadsALargeBacklogInSeveralPolls) {
   EXPECT_EQ(feed->poll().channels, Channels{});
 }
 
+TEST_F(FeedTest, NamesAnyNumberOfChannelsInSeveralPolls) {
+  const TemporaryFolder folder;
+  SegmentOptions options = small_options(folder.path());
+  options.history_bytes = std::uint64_t{8} << 20;
+  const auto segment = open_segment(options);
+  History history(*segment);
+  const auto feed = taken(Feed::open(*segment));
+  std::set<std::string> expected, seen;
+  for (std::size_t i = 0; i < 2 * Feed::kMaxChannels + 1; ++i) {
+    const std::string name = "c" + std::to_string(i);
+    for (const std::string& to : {name, std::string("often"), name}) append(history, "app", to);
+    expected.insert({name, "often"});
+  }
+  std::size_t polls = 0;
+  for (FeedNews news = feed->poll(); !news.none(); news = feed->poll(), ++polls) {
+    ASSERT_LE(news.channels.size(), Feed::kMaxChannels);
+    std::set<std::string> named;
+    for (const auto& [app, channel] : news.channels) EXPECT_TRUE(named.insert(channel).second) << channel;
+    seen.merge(named);
+  }
+  EXPECT_EQ(polls, 3U);
+  EXPECT_EQ(seen, expected);
+}
+
 TEST_F(FeedTest, SaysThatItsPipeCanNotBeMade) {
   std::ofstream(folder_.path() + "/wake") << "not a folder";
   const auto feed = Feed::open(*follower_);
@@ -265,4 +259,4 @@ TEST_F(FeedTest, AFollowerThatWaitsMissesNothing) {
 }
 
 }  // namespace
-}  // namespace polyglot::core
+}  // namespace polyglot::core::testing

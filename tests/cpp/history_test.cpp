@@ -183,6 +183,39 @@ TEST_F(HistoryTest, ListsTheAppsChannelsInOrder) {
   EXPECT_EQ(history_.list("app", "a", 1), (std::vector<std::string>{"b"}));
 }
 
+TEST_F(HistoryTest, AMessageCountsNowhere) {
+  fill("c", 3);
+  const std::string before = std::string(read("c").bytes.text());
+  const std::uint64_t epoch = read("c").epoch;
+  ASSERT_TRUE(history_.announce("app", "c", "psst").ok());
+  ASSERT_TRUE(history_.announce("app", "new", "psst").ok());
+  EXPECT_EQ(read("c").bytes.text(), before);
+  EXPECT_EQ(read("c").epoch, epoch);
+  EXPECT_EQ(history_.channels(), 1U);
+  EXPECT_EQ(append(history_, "app", "c", "4").offset, 4U);
+}
+
+TEST_F(HistoryTest, AMessageMayBeLargeButNotLarger) {
+  EXPECT_TRUE(history_.announce("app", "c", std::string(kMaxMessage, 'x')).ok());
+  const std::uint64_t head = history_.head();
+  EXPECT_EQ(history_.announce("app", "c", std::string(kMaxMessage + 1, 'x')).code(), Code::payload_too_large);
+  EXPECT_EQ(history_.head(), head);
+}
+
+// Messages take room in the log as events do: the oldest events go, and that is said.
+TEST_F(HistoryTest, MessagesPushOutTheOldestEvents) {
+  fill("c", 1);
+  while (history_.head() < 3 * kMinLogBytes) {
+    ASSERT_TRUE(history_.announce("", "", std::string(50'001, 'm')).ok());
+    fill("d", 1);
+  }
+  const HistoryPage gone = read("c", {.since = 0});
+  EXPECT_EQ(gone.gap, GapReason::overwritten);
+  EXPECT_EQ(gone.gap_to, 1U);
+  const HistoryPage page = read("d", {.limit = 15});
+  EXPECT_EQ(page.items.size(), 15U);
+}
+
 TEST_F(HistoryTest, AnEventLargerThanAQuarterOfTheLogIsRefused) {
   const std::string huge = '"' + std::string(kMinLogBytes / 4, 'x') + '"';
   const std::uint64_t head = history_.head();

@@ -271,6 +271,54 @@ TEST_F(RecoveryTest, LifeFlippedWithoutWordToTheFeedIsANewEpoch) {
   EXPECT_EQ(ack.offset, 1U);
 }
 
+// Whole or in part, with names or without: nobody was told, and the next record takes its place.
+TEST_F(RecoveryTest, MessageWrittenIsOverwritten) {
+  publish("c", "1");
+  const auto feed = taken(gateway_->follow());
+  for (std::size_t bytes = 0; bytes <= 80; bytes += 8) {
+    for (const std::string text : {"", "appcnot said"}) {
+      die_holding_lock([&](const SegmentMap& map) {
+        RecordHeader header{};
+        header.kind = RecordKind::message;
+        header.app_length = text.empty() ? 0 : 3;
+        header.channel_length = text.empty() ? 0 : 1;
+        header.position = map.header().head.load();
+        header.payload = static_cast<std::uint32_t>(text.size());
+        header.crc = record_crc(crc32c(0, text.data(), text.size()), header);
+        std::string record(sizeof(header), '\0');
+        std::memcpy(record.data(), &header, sizeof(header));
+        record += text;
+        store_shared(map.log(header.position), record.data(), std::min(bytes, record.size()));
+      });
+      EXPECT_TRUE(feed->poll().none());
+      const std::uint64_t before = gateway_->channel("app", "c")->last;
+      EXPECT_EQ(publish("c", "2").offset, before + 1);
+      ASSERT_TRUE(gateway_->announce("app", "c", "said").ok());
+      const FeedNews news = feed->poll();
+      ASSERT_EQ(news.messages.size(), 1U);
+      EXPECT_EQ(news.messages.front().payload, "said");
+      EXPECT_EQ(news.channels.size(), 1U);
+    }
+  }
+  EXPECT_EQ(read("c").gap, GapReason::overwritten);  // 15 are kept
+}
+
+// The feeds may have been told already: a head that has moved stays.
+TEST_F(RecoveryTest, AMessageSaidOutlivesItsWriterAndTheVerification) {
+  publish("c", "1");
+  ASSERT_TRUE(gateway_->announce("app", "c", "said").ok());
+  const std::uint64_t head = map().header().head.load();
+  die_holding_lock([](const SegmentMap&) {});
+  publish("c", "2");
+  reopen();
+  EXPECT_TRUE(gateway_->segment().notices().empty());
+  EXPECT_GT(map().header().head.load(), head);
+  EXPECT_EQ(read("c").items.size(), 2U);
+  die_with_the_kernel();
+  EXPECT_EQ(read("c").items.size(), 2U);
+  ASSERT_TRUE(gateway_->announce("", "", "said").ok());
+}
+
 TEST(RecordTest, IsWholeOnlyWithEveryByte) {
   const TemporaryFolder folder;
   auto segment = open_segment(small_options(folder.path()));

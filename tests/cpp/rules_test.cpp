@@ -27,6 +27,9 @@ TEST(Rules, TheDefaultOfTheDefaultIsDocumented) {
   EXPECT_EQ(rule.history_ttl_us, 0);
   EXPECT_EQ(rule.max_event_bytes, 65536U);
   EXPECT_FALSE(rule.public_read);
+  EXPECT_FALSE(rule.client_publish);
+  EXPECT_FALSE(rule.presence);
+  EXPECT_FALSE(rule.conflate);
 }
 
 TEST(Rules, TheFirstPatternThatMatchesDecides) {
@@ -39,13 +42,13 @@ TEST(Rules, TheFirstPatternThatMatchesDecides) {
 }
 
 TEST(Rules, ARuleIsTakenWhole) {
-  Rules rules({.max_event_bytes = 10, .public_read = true});
+  Rules rules({.max_event_bytes = 10, .public_read = true, .client_publish = true, .presence = true, .conflate = true});
   add(rules, "demo-app", "a*", {.history_size = 5});
   add(rules, "demo-app", "*", {.history_size = 6, .public_read = true});
   const ChannelRule& rule = rules.find("demo-app", "abc");
   EXPECT_EQ(rule.history_size, 5U);
   EXPECT_EQ(rule.max_event_bytes, 65536U);
-  EXPECT_FALSE(rule.public_read);
+  EXPECT_FALSE(rule.public_read || rule.client_publish || rule.presence || rule.conflate);
 }
 
 TEST(Rules, StarServesTheAppsWithoutRulesOfTheirOwn) {

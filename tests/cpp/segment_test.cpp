@@ -98,6 +98,63 @@ TEST_F(SegmentTest, GivesEachOpenerAWorkerSlotOfItsOwn) {
   EXPECT_EQ(all.back()->worker(), 7U);
 }
 
+TEST_F(SegmentTest, KnowsWhichOpenersAreAlive) {
+  const auto own = open_segment(options_);
+  EXPECT_TRUE(own->alive(own->worker()));
+  EXPECT_FALSE(own->alive(1));
+  EXPECT_FALSE(own->alive(kMaxWorkers));
+  auto other = open_segment(options_);
+  EXPECT_TRUE(own->alive(1));
+  EXPECT_TRUE(other->alive(0));
+  other.reset();
+  EXPECT_FALSE(own->alive(1));
+}
+
+// By the kernel's own account: nobody has to say goodbye.
+TEST_F(SegmentTest, AKilledOpenerIsNotAlive) {
+  const auto own = open_segment(options_);
+  std::array<int, 2> pipe_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto segment = Segment::open(options_);
+    const char worker = segment.ok() ? static_cast<char>(segment.value()->worker()) : '\x7f';
+    if (write(pipe_ends[1], &worker, 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char worker = 0;
+  ASSERT_EQ(read(pipe_ends[0], &worker, 1), 1);
+  EXPECT_EQ(worker, 1);
+  EXPECT_TRUE(own->alive(1));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_FALSE(own->alive(1));
+  for (const int end : pipe_ends) close(end);
+}
+
+TEST_F(SegmentTest, AnIncarnationTellsOpenersOfOneSlotApart) {
+  const auto own = open_segment(options_);
+  auto other = open_segment(options_);
+  const std::uint64_t first = other->incarnation();
+  EXPECT_NE(first, 0U);
+  EXPECT_NE(first, own->incarnation());
+  EXPECT_TRUE(own->alive(1, first));
+  other.reset();
+  EXPECT_FALSE(own->alive(1, first));
+  other = open_segment(options_);
+  ASSERT_EQ(other->worker(), 1U);
+  EXPECT_NE(other->incarnation(), first);
+  EXPECT_FALSE(own->alive(1, first));
+  EXPECT_TRUE(own->alive(1, other->incarnation()));
+}
+
+TEST_F(SegmentTest, ASlotTakenAnewDoesNotSleepAsItsLastOwnerDid) {
+  const auto own = open_segment(options_);
+  own->map().header().sleeping = 0b111;  // of somebody who was killed
+  const auto other = open_segment(options_);
+  EXPECT_EQ(own->map().header().sleeping.load(), 0b101U);
+}
+
 TEST_F(SegmentTest, RefusesAnotherVersionAndTouchesNothing) {
   make_with_one_event();
   {
@@ -108,7 +165,7 @@ TEST_F(SegmentTest, RefusesAnotherVersionAndTouchesNothing) {
   }
   const auto before = fs::last_write_time(path());
   EXPECT_EQ(code_of_open(), Code::storage_version);
-  EXPECT_NE(message_of_open().find("format version 2"), std::string::npos);
+  EXPECT_NE(message_of_open().find("format version " + std::to_string(kSegmentVersion + 1)), std::string::npos);
   EXPECT_EQ(fs::last_write_time(path()), before);
   EXPECT_EQ(set_aside(), 0U);
 }

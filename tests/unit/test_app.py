@@ -1,17 +1,21 @@
 import hashlib
 import logging
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import structlog
 from falcon import testing
 
 from polyglot_gateway.app import Application, create_app
 from polyglot_gateway.errors import SettingsError
-from polyglot_gateway.settings import load_settings
+from polyglot_gateway.gateway.tokens import AuthorizeRequest
+from polyglot_gateway.settings import Settings, load_settings
 
 PUBLISH = "/apps/demo-app/channels/room:test/publish"
 EVENT = {"type": "message", "data": {"text": "Hello"}}
@@ -21,8 +25,8 @@ SMALL = {"history_bytes": 1 << 20, "max_channels": 100, "idempotency_keys": 100}
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Application]]:
     monkeypatch.chdir(tmp_path)
-    for name in ("POLYGLOT_ENV", "MIX_ENV", "POLYGLOT_CONFIG", "CORS_ORIGINS", "TRUSTED_PROXIES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ["mix_env", *Settings.model_fields]:
+        monkeypatch.delenv(name.upper(), raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     made: list[Application] = []
@@ -77,6 +81,31 @@ def test_settings_reach_the_parts(make: Callable[..., Application]) -> None:
     reply = client.simulate_get("/health", headers={"Origin": "https://a.example"})
     assert reply.headers["access-control-allow-origin"] == "https://a.example"
     assert reply.json["env"] == "dev"
+
+
+def test_tokens_that_the_secret_signs_are_taken(make: Callable[..., Application]) -> None:
+    secret = "5a" * 32
+    application = make(app_with_key("k"), polyglot_env="prod", jwt_secret=secret)
+    claims = {"app": "demo-app", "exp": int(time.time()) + 60, "can": {"room:*": ["publish"]}}
+    client = testing.TestClient(application)
+    for signed_by, expected in ((secret, 200), ("a5" * 32, 401)):
+        sent = {"Authorization": f"Bearer {jwt.encode(claims, signed_by, 'HS256')}"}
+        assert client.simulate_post(PUBLISH, json=EVENT, headers=sent).status_code == expected
+    assert application.tokens.verify(jwt.encode(claims, secret, "HS256")).app == "demo-app"
+
+
+def test_the_authorize_hook_is_loaded_at_the_start(
+    make: Callable[..., Application], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "hook_of_this_test.py").write_text(
+        "from polyglot_gateway._core import Grant\n\ndef authorize(request):\n    return Grant(request.app, 'hooked')\n"
+    )
+    granted = make(authorize="hook_of_this_test:authorize").tokens.connect(AuthorizeRequest("connect", "demo-app"))
+    assert granted is not None
+    assert granted.user_id == "hooked"
+    with pytest.raises(SettingsError, match=r"^authorize: 'hook_of_this_test:other': "):
+        make(authorize="hook_of_this_test:other")
 
 
 def test_reloading_changes_keys_and_rules(make: Callable[..., Application], tmp_path: Path) -> None:

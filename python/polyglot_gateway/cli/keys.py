@@ -15,7 +15,9 @@ from polyglot_gateway.cli.client import App, fail
 keys = typer.Typer(name="keys", no_args_is_help=True, help="Make API keys and their blocks for polyglot.toml.")
 
 Name = Annotated[str, typer.Option(help="What to call the key in polyglot.toml.")]
-Scopes = Annotated[list[str], typer.Option("--scope", help="publish, history, subscribe or admin; may be repeated.")]
+Scopes = Annotated[
+    list[str], typer.Option("--scope", help="publish, history, subscribe, admin or presence; may be repeated.")
+]
 
 DEFAULT_SCOPES = ["publish", "history", "subscribe"]
 

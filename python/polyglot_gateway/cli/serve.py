@@ -50,11 +50,15 @@ def serve(
     graceful_timeout: Annotated[
         int | None, typer.Option(help="Seconds that SIGTERM waits for requests.", show_default="30")
     ] = None,
+    authorize: Annotated[
+        str | None, typer.Option(help="module:function, asked at each socket connect and join.")
+    ] = None,
 ) -> None:
     """Serve until told to stop: SIGTERM drains, SIGHUP to the master reads polyglot.toml again.
 
     Every option is also an environment variable of the same name in capitals (--env is POLYGLOT_ENV, --config is
-    POLYGLOT_CONFIG), a line of .env and a key of polyglot.toml.
+    POLYGLOT_CONFIG), a line of .env and a key of polyglot.toml. So is jwt_secret, which is no option, because
+    everybody on the machine can see command lines.
     """
     overrides = {name: value for name, value in locals().items() if value is not None}
     from polyglot_gateway.server.application import serve as run

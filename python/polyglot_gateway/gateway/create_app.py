@@ -9,6 +9,7 @@ import falcon
 
 from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.cors import Cors
+from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.middleware import Middleware
 from polyglot_gateway.gateway.parts import Access, CountRefused, Exposition, Reasons, Report, Streams
 from polyglot_gateway.gateway.problems import Problems
@@ -26,6 +27,7 @@ from polyglot_gateway.gateway.resources.publish import Publish
 from polyglot_gateway.gateway.resources.ready import Ready
 from polyglot_gateway.gateway.router import CHANNEL, ChannelRouter
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.tokens import Tokens
 
 WsgiApp = falcon.App[Any, Any]
 
@@ -40,6 +42,7 @@ def create_app(
     health: Report,
     metrics: Exposition,
     version: str,
+    tokens: Tokens | None = None,
     max_batch_bytes: int = 1_048_576,
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
@@ -50,13 +53,14 @@ def create_app(
 
     Args:
         engine: Keeps the events.
-        access: Decides who may do what.
+        access: Decides who may do what by API key.
         streams: Opens the event streams.
         count_refused: Told the code of each error that was answered.
         ready: Asked by /ready.
         health: Asked by /health.
         metrics: Asked by /metrics.
         version: Of the gateway, for the OpenAPI document.
+        tokens: Decides who may do what by bearer token; without it none is taken.
         max_batch_bytes: Largest body of a batch or broadcast.
         cors_origins: Origins whose pages may call; "*" for any, none for no CORS headers at all.
         trusted_proxies: Addresses and networks whose X-Forwarded-For is believed.
@@ -65,14 +69,15 @@ def create_app(
         router=ChannelRouter(), middleware=Middleware(Cors(cors_origins) if cors_origins else None)
     )
     Problems(count_refused).install(app)
+    credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)
-    app.add_route(f"{CHANNEL}/publish", Publish(engine, access, source))
-    app.add_route(f"{CHANNEL}/history", History(engine, access))
-    app.add_route(f"{CHANNEL}/events", Events(streams, access))
-    app.add_route(CHANNEL, Channel(engine, access))
-    app.add_route("/apps/{app}/channels", Channels(engine, access))
-    app.add_route("/apps/{app}/publish", Batch(engine, access, source, max_batch_bytes))
-    app.add_route("/apps/{app}/broadcast", Broadcast(engine, access, source, max_batch_bytes))
+    app.add_route(f"{CHANNEL}/publish", Publish(engine, access, credentials, source))
+    app.add_route(f"{CHANNEL}/history", History(engine, credentials))
+    app.add_route(f"{CHANNEL}/events", Events(streams, credentials))
+    app.add_route(CHANNEL, Channel(engine, credentials))
+    app.add_route("/apps/{app}/channels", Channels(engine, credentials))
+    app.add_route("/apps/{app}/publish", Batch(engine, credentials, source, max_batch_bytes))
+    app.add_route("/apps/{app}/broadcast", Broadcast(engine, credentials, source, max_batch_bytes))
     app.add_route("/alive", Alive())
     app.add_route("/ready", Ready(ready))
     app.add_route("/health", Health(health))

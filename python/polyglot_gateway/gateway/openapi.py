@@ -8,7 +8,15 @@ from polyglot_gateway.gateway.openapi_components import Json, headers, offset, p
 _CHANNEL = "/apps/{app}/channels/{channel}"
 
 _EVERYWHERE = ("method_not_allowed", "internal_error")
-_READING = ("invalid_app", "unauthorized", "forbidden", "not_found", "engine_unavailable", *_EVERYWHERE)
+_READING = (
+    "invalid_app",
+    "unauthorized",
+    "token_expired",
+    "forbidden",
+    "not_found",
+    "engine_unavailable",
+    *_EVERYWHERE,
+)
 _WRITING = (
     *_READING,
     "invalid_json",
@@ -54,12 +62,13 @@ def document(version: str, root: str) -> Json:
         "components": {
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "keyInUrl": {
                     "type": "apiKey",
                     "in": "query",
                     "name": "key",
-                    "description": "Only for /events, because a browser's EventSource cannot send headers. "
-                    "URLs end up in logs: use a key that may do nothing but subscribe.",
+                    "description": "A key or a token; only for /events, because a browser's EventSource cannot send "
+                    "headers. URLs end up in logs: use one that may do nothing but subscribe.",
                 },
             },
             "parameters": parameters(),
@@ -75,7 +84,7 @@ def _publish() -> Json:
         "tags": ["events"],
         "summary": "Publish an event",
         "description": "When the reply is 200, the event is kept and has its place; else nothing of it is left.",
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": _body("Event"),
         "responses": {
@@ -94,7 +103,7 @@ def _batch() -> Json:
         "tags": ["events"],
         "summary": "Publish up to 1000 events, for any channels",
         "description": "Each event is on its own: some may be kept, others refused. The results stand in order.",
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": body,
         "responses": {"200": _reply("What became of each event.", "Results"), **_errors(*_WRITING)},
@@ -106,7 +115,7 @@ def _broadcast() -> Json:
         "operationId": "broadcast",
         "tags": ["events"],
         "summary": "Publish one event to up to 100 channels",
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": _body("Broadcast"),
         "responses": {"200": _reply("What became of it in each channel.", "Results"), **_errors(*_WRITING)},
@@ -119,7 +128,7 @@ def _history() -> Json:
         "tags": ["events"],
         "summary": "Read past events",
         "description": "Without `since` the newest, with it those after it. What is lost is said in `gap`.",
-        "security": [{"key": []}, {}],
+        "security": [{"key": []}, {"token": []}, {}],
         "parameters": [
             *_refs("requestId"),
             _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Most events to give."),
@@ -157,7 +166,7 @@ def _events() -> Json:
         "operationId": "events",
         "tags": ["events"],
         "summary": "Follow a channel as server-sent events",
-        "security": [{"key": []}, {"keyInUrl": []}, {}],
+        "security": [{"key": []}, {"token": []}, {"keyInUrl": []}, {}],
         "parameters": [
             *_refs("requestId"),
             _query(
@@ -181,7 +190,7 @@ def _channel() -> Json:
         "operationId": "channel",
         "tags": ["channels"],
         "summary": "Where a channel stands",
-        "security": [{"key": []}, {}],
+        "security": [{"key": []}, {"token": []}, {}],
         "parameters": _refs("requestId"),
         "responses": {"200": _reply("Its positions.", "ChannelOfApp"), **_errors("invalid_channel", *_READING)},
     }
@@ -192,7 +201,7 @@ def _channels() -> Json:
         "operationId": "channels",
         "tags": ["channels"],
         "summary": "The channels of an app, by name",
-        "security": [{"key": []}, {}],
+        "security": [{"key": []}, {"token": []}, {}],
         "parameters": [
             *_refs("requestId"),
             _query(

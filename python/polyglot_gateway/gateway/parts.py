@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Access(Protocol):
-    """Who may do what, and how much at a time."""
+    """Who may do what by API key, and how much at a time."""
 
     def authorize(self, app: str, channel: str, key: str | bytes, scope: str) -> None:
         """Return when `key` may do `scope` in the channel; `channel` is "" for what concerns the whole app.

@@ -15,7 +15,7 @@ from polyglot_gateway.gateway.parts import CountRefused
 from polyglot_gateway.gateway.request_id import request_id
 
 MEDIA_TYPE = "application/problem+json"
-CHALLENGE = 'ApiKey realm="polyglot-gateway", header="X-API-Key"'
+CHALLENGE = 'ApiKey realm="polyglot-gateway", header="X-API-Key", Bearer realm="polyglot-gateway"'
 
 _CODE_OF_STATUS = {
     400: "invalid_parameter",
@@ -23,9 +23,12 @@ _CODE_OF_STATUS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "payload_too_large",
+    414: "uri_too_long",
     415: "unsupported_media_type",
     429: "rate_limited",
+    431: "headers_too_large",
     500: "internal_error",
     503: "overloaded",
 }

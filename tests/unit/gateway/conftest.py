@@ -1,18 +1,41 @@
 """The REST interface over a real engine, without a server."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jwt
 import pytest
 from falcon import testing
 
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.gateway import create_app
 from polyglot_gateway.gateway.create_app import WsgiApp
+from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.metrics import Metrics
 from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
+
+SECRET = "the secret that signs the tokens of the tests, long enough for any algorithm"
+
+
+@pytest.fixture
+def secret() -> str:
+    """What signs the tokens that the application takes."""
+    return SECRET
+
+
+@pytest.fixture
+def make_token() -> Callable[..., str]:
+    """Makes a token of `demo` that gives all scopes everywhere for a minute; what is given replaces a claim."""
+
+    def make(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+        every = ["publish", "history", "subscribe", "presence"]
+        payload = {"app": "demo", "exp": int(time.time()) + 60, "can": {"*": every}, "sub": "alice", **claims}
+        return jwt.encode({name: value for name, value in payload.items() if value is not ...}, secret, algorithm)
+
+    return make
 
 
 @pytest.fixture
@@ -37,6 +60,7 @@ def make_app(engine: EmbeddedEngine, hub: Hub) -> Callable[..., WsgiApp]:
                 "health": Health(engine, engine.ready, version="1.2.3", environment="prod", engine="embedded").report,
                 "metrics": Metrics(engine, version="1.2.3").exposition,
                 "version": "1.2.3",
+                "tokens": Tokens(SECRET),
                 "max_batch_bytes": 4096,
                 **parts,
             }

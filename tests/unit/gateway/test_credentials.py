@@ -1,4 +1,5 @@
 import hashlib
+import time
 from collections.abc import Callable
 
 import pytest
@@ -95,12 +96,137 @@ def test_a_name_that_is_not_utf_8_is_said_to_be_that(client: testing.TestClient,
     assert "UTF-8" not in client.simulate_get(path.replace("%ff", "%C3%BC")).json["error"]
 
 
-def test_a_bearer_token_alone_is_answered_with_what_to_send(stranger: testing.TestClient) -> None:
-    reply = stranger.simulate_get(HISTORY, headers={"Authorization": "Bearer abc.def.ghi"})
-    assert reply.status_code == 401
-    assert "X-API-Key" in reply.json["error"]
-    both = {"Authorization": "Bearer abc", "X-API-Key": "full-key"}
-    assert stranger.simulate_get(HISTORY, headers=both).status_code == 200
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_token_may_do_what_its_scopes_say(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    sent = bearer(make_token())
+    assert stranger.simulate_post(PUBLISH, headers=sent, json=EVENT).status_code == 200
+    for method, path in (
+        ("POST", "/apps/demo/publish"),
+        ("POST", "/apps/demo/broadcast"),
+        ("GET", HISTORY),
+        ("GET", "/apps/demo/channels"),
+        ("GET", "/apps/demo/channels/room:1"),
+        ("HEAD", "/apps/demo/channels/room:1/events"),
+    ):
+        assert stranger.simulate_request(method, path, headers=sent, json={}).status_code in (200, 400), path
+
+
+def test_a_token_without_the_scope_is_forbidden_and_scope_and_channel_are_named(
+    stranger: testing.TestClient, make_token: Callable[..., str]
+) -> None:
+    reader = bearer(make_token(can={"room:*": ["history", "subscribe"]}))
+    writer = bearer(make_token(can={"*": ["publish"], "hall:*": ["history", "subscribe"]}))
+    refused = [
+        (stranger.simulate_post(PUBLISH, headers=reader, json=EVENT), "publish", "room:1"),
+        (stranger.simulate_post("/apps/demo/publish", headers=reader, json={}), "publish", "whole app"),
+        (stranger.simulate_post("/apps/demo/broadcast", headers=reader, json={}), "publish", "whole app"),
+        (stranger.simulate_get("/apps/demo/channels", headers=reader), "history", "whole app"),
+        (stranger.simulate_get("/apps/demo/channels/hall:1/history", headers=reader), "history", "hall:1"),
+        (stranger.simulate_get(HISTORY, headers=writer), "history", "room:1"),
+        (stranger.simulate_get("/apps/demo/channels/room:1", headers=writer), "history", "room:1"),
+        (stranger.simulate_get("/apps/demo/channels/room:1/events", headers=writer), "subscribe", "room:1"),
+    ]
+    for reply, scope, where in refused:
+        assert (reply.status_code, reply.json["code"]) == (403, "forbidden")
+        assert f'"{scope}"' in reply.json["error"]
+        assert where in reply.json["error"]
+
+
+def test_a_token_never_may_forget_a_past(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    sent = bearer(make_token(can={"*": ["admin", "history"]}))
+    assert stranger.simulate_get(HISTORY, headers=sent).status_code == 200
+    reply = stranger.simulate_delete(HISTORY, headers=sent)
+    assert (reply.status_code, reply.json["code"]) == (403, "forbidden")
+    assert '"admin"' in reply.json["error"]
+
+
+def test_a_token_of_another_app_is_forbidden(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    reply = stranger.simulate_get(HISTORY, headers=bearer(make_token(app="other")))
+    assert (reply.status_code, reply.json["code"]) == (403, "forbidden")
+
+
+def test_a_token_that_does_not_count_says_why(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    expired = stranger.simulate_get(HISTORY, headers=bearer(make_token(exp=int(time.time()) - 1)))
+    assert (expired.status_code, expired.json["code"]) == (401, "token_expired")
+    for wrong in ("abc", "a.b.c", "full-key", make_token(secret="x" * 32), "ü.é.ß".encode().decode("latin-1")):
+        reply = stranger.simulate_get(HISTORY, headers=bearer(wrong))
+        assert (reply.status_code, reply.json["code"]) == (401, "unauthorized")
+        assert reply.json["error"].startswith("The token is not valid: ")
+        assert "Bearer " in reply.headers["www-authenticate"]
+
+
+def test_the_user_whom_a_token_names_is_in_its_events(
+    stranger: testing.TestClient, client: testing.TestClient, make_token: Callable[..., str]
+) -> None:
+    alice, nobody = bearer(make_token(sub='al"ice\u0001ü')), bearer(make_token(sub=...))
+    event = {"channel": "room:1", **EVENT}
+    for sent in (alice, nobody):
+        stranger.simulate_post(PUBLISH, headers=sent, json=EVENT)
+        stranger.simulate_post("/apps/demo/publish", headers=sent, json={"events": [event]})
+        stranger.simulate_post("/apps/demo/broadcast", headers=sent, json={"channels": ["room:1"], **EVENT})
+    client.simulate_post(PUBLISH, json=EVENT)
+    users = [event["meta"]["user_id"] for event in client.simulate_get(HISTORY).json["events"]]
+    assert users == ['al"ice\u0001ü'] * 3 + [None] * 4
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
+def test_the_scheme_is_written_in_any_case(
+    stranger: testing.TestClient, make_token: Callable[..., str], scheme: str
+) -> None:
+    assert stranger.simulate_get(HISTORY, headers={"Authorization": scheme + make_token()}).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic ", "Bearer", "", "Bearer "])
+def test_another_scheme_is_no_token(stranger: testing.TestClient, make_token: Callable[..., str], scheme: str) -> None:
+    token = "" if scheme == "Bearer " else make_token()
+    reply = stranger.simulate_get(HISTORY, headers={"Authorization": scheme + token})
+    assert (reply.status_code, reply.json["error"]) == (401, "No API key was sent.")
+
+
+def test_the_key_goes_before_the_token(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    wrong_token = {"X-API-Key": "full-key", **bearer("abc")}
+    wrong_key = {"X-API-Key": "wrong", **bearer(make_token())}
+    empty_key = {"X-API-Key": "", **bearer(make_token())}
+    assert stranger.simulate_get(HISTORY, headers=wrong_token).status_code == 200
+    assert stranger.simulate_get(HISTORY, headers=wrong_key).status_code == 401
+    assert stranger.simulate_get(HISTORY, headers=empty_key).status_code == 401
+
+
+def test_a_public_channel_is_read_whatever_the_token(stranger: testing.TestClient) -> None:
+    public = "/apps/demo/channels/public:1"
+    assert stranger.simulate_get(f"{public}/history", headers=bearer("abc")).status_code == 200
+    assert stranger.simulate_post(f"{public}/publish", headers=bearer("abc"), json=EVENT).status_code == 401
+
+
+def test_the_parameter_key_of_events_takes_a_token(
+    stranger: testing.TestClient, make_token: Callable[..., str]
+) -> None:
+    path = "/apps/demo/channels/room:1/events"
+    token = make_token(can={"room:*": ["subscribe"]})
+    assert stranger.simulate_head(path, query_string=f"key={token}").status_code == 200
+    assert stranger.simulate_head(path, query_string="key=a.b.c").status_code == 401
+    assert stranger.simulate_head(path.replace("room", "hall"), query_string=f"key={token}").status_code == 403
+    assert stranger.simulate_head(path, query_string=f"key={token}", headers=bearer("abc")).status_code == 401
+    assert stranger.simulate_head(path, query_string=f"key={token}", headers={"X-API-Key": "wrong"}).status_code == 401
+    assert stranger.simulate_get(HISTORY, query_string=f"key={token}").status_code == 401
+
+
+def test_a_name_is_checked_before_the_token(stranger: testing.TestClient, make_token: Callable[..., str]) -> None:
+    for sent in (bearer(make_token()), bearer("abc")):
+        reply = stranger.simulate_get("/apps/demo/channels/a%ff/history", headers=sent)
+        assert (reply.status_code, reply.json["code"]) == (400, "invalid_channel")
+        assert "not UTF-8" in reply.json["error"]
+        assert stranger.simulate_get("/apps/a.b/channels", headers=sent).json["code"] == "invalid_app"
+
+
+def test_without_a_secret_no_token_is_taken(make_app: Callable[..., WsgiApp], make_token: Callable[..., str]) -> None:
+    client = testing.TestClient(make_app(tokens=None))
+    reply = client.simulate_get(HISTORY, headers=bearer(make_token()))
+    assert (reply.status_code, reply.json["code"]) == (401, "unauthorized")
+    assert reply.json["error"] == "Bearer tokens are not accepted; JWT_SECRET is not set."
 
 
 @pytest.mark.parametrize("name", ["a.b", "ü", "x" * 65])

@@ -106,6 +106,9 @@ def test_a_method_that_is_not_allowed(client: testing.TestClient, method: str, p
         (falcon.HTTPUnsupportedMediaType(description="Not this."), "unsupported_media_type"),
         (falcon.HTTPServiceUnavailable(description="Not now."), "overloaded"),
         (falcon.HTTPInvalidParam("Not so.", "n"), "invalid_parameter"),
+        (falcon.HTTPError(408), "request_timeout"),
+        (falcon.HTTPUriTooLong(title="Too long"), "uri_too_long"),
+        (falcon.HTTPRequestHeaderFieldsTooLarge(title="Too large"), "headers_too_large"),
     ],
 )
 def test_falcons_own_errors_get_our_codes(

@@ -7,26 +7,25 @@ import falcon
 from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import is_ndjson
-from polyglot_gateway.gateway.credentials import authorize
+from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
-from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
 
 
 class Batch:
     """Takes many events, for any channels of the app, each on its own."""
 
-    def __init__(self, engine: Engine, access: Access, source: SourceAddress, max_bytes: int) -> None:
+    def __init__(self, engine: Engine, credentials: Credentials, source: SourceAddress, max_bytes: int) -> None:
         self._engine = engine
-        self._access = access
+        self._credentials = credentials
         self._source = source
         self._max_bytes = max_bytes
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, app: str) -> None:
         """Append the events; the reply has an acknowledgement or an error for each, in order."""
         env = req.env
-        authorize(self._access, env, app, "publish")
+        user_id = self._credentials.authorize(env, app, "publish")
         ndjson = is_ndjson(env)
         key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._engine.publish_batch(app, body, ndjson, key, self._source.of(env))
+        resp.data = self._engine.publish_batch(app, body, ndjson, key, self._source.of(env), user_id)

@@ -12,20 +12,19 @@ from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo, Engine
 from polyglot_gateway.errors import InvalidChannel, InvalidParameter
 from polyglot_gateway.gateway import parameters
-from polyglot_gateway.gateway.credentials import authorize, authorize_channel
-from polyglot_gateway.gateway.parts import Access
+from polyglot_gateway.gateway.credentials import Credentials
 
 
 class Channels:
     """The channels of an app, by name."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, credentials: Credentials) -> None:
         self._engine = engine
-        self._access = access
+        self._credentials = credentials
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str) -> None:
         """Answer with a page of channels, and the cursor of the next page if there is one."""
-        authorize(self._access, req.env, app, "history")
+        self._credentials.authorize(req.env, app, "history")
         limit = parameters.whole(req, "limit", 1, 1000)
         limit = 100 if limit is None else limit
         cursor = parameters.text(req, "cursor")
@@ -43,13 +42,13 @@ class Channels:
 class Channel:
     """Where one channel stands; one that never was stands at offset 0."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, credentials: Credentials) -> None:
         self._engine = engine
-        self._access = access
+        self._credentials = credentials
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with the channel's positions."""
-        authorize_channel(self._access, req.env, app, channel, "history")
+        self._credentials.authorize_channel(req.env, app, channel, "history")
         resp.media = {"app_id": app, **_as_json(self._engine.channel(app, channel))}
 
     on_head = on_get

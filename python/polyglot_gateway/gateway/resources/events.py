@@ -8,16 +8,16 @@ from functools import partial
 import falcon
 
 from polyglot_gateway.gateway import parameters
-from polyglot_gateway.gateway.credentials import authorize_channel
-from polyglot_gateway.gateway.parts import Access, Streams
+from polyglot_gateway.gateway.credentials import Credentials
+from polyglot_gateway.gateway.parts import Streams
 
 
 class Events:
     """The events of a channel as they come, as server-sent events."""
 
-    def __init__(self, streams: Streams, access: Access) -> None:
+    def __init__(self, streams: Streams, credentials: Credentials) -> None:
         self._streams = streams
-        self._access = access
+        self._credentials = credentials
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with a stream that begins after the position that the reader names, or now."""
@@ -31,8 +31,8 @@ class Events:
         self._start(req, resp, app, channel)
 
     def _start(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> tuple[str, int | None]:
-        # A browser's EventSource cannot send headers, so here alone the key may stand in the URL.
-        authorize_channel(self._access, req.env, app, channel, "subscribe", parameters.text(req, "key"))
+        # A browser's EventSource cannot send headers, so here alone the key or token may stand in the URL.
+        self._credentials.authorize_channel(req.env, app, channel, "subscribe", parameters.text(req, "key"))
         start = _position(req)
         resp.content_type = "text/event-stream"
         resp.set_header("Cache-Control", "no-store")

@@ -6,20 +6,19 @@ import falcon
 
 from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway import parameters
-from polyglot_gateway.gateway.credentials import authorize_channel
-from polyglot_gateway.gateway.parts import Access
+from polyglot_gateway.gateway.credentials import Credentials
 
 
 class History:
     """The past of a channel."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, credentials: Credentials) -> None:
         self._engine = engine
-        self._access = access
+        self._credentials = credentials
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with the events that the parameters ask for."""
-        authorize_channel(self._access, req.env, app, channel, "history")
+        self._credentials.authorize_channel(req.env, app, channel, "history")
         limit = parameters.whole(req, "limit", 1, 1000)
         resp.data = self._engine.history(
             app,
@@ -35,5 +34,5 @@ class History:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Forget the past; the reply names the new epoch."""
-        authorize_channel(self._access, req.env, app, channel, "admin")
+        self._credentials.authorize_channel(req.env, app, channel, "admin")
         resp.media = {"app_id": app, "channel": channel, "epoch": self._engine.forget(app, channel)}

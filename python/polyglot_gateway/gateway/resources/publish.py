@@ -7,7 +7,7 @@ import falcon
 from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import require_json
-from polyglot_gateway.gateway.credentials import authorize_channel
+from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
@@ -16,19 +16,20 @@ from polyglot_gateway.gateway.source_address import SourceAddress
 class Publish:
     """Takes one event."""
 
-    def __init__(self, engine: Engine, access: Access, source: SourceAddress) -> None:
+    def __init__(self, engine: Engine, access: Access, credentials: Credentials, source: SourceAddress) -> None:
         self._engine = engine
         self._access = access
+        self._credentials = credentials
         self._source = source
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Append the event; the reply is its acknowledgement."""
         env = req.env
-        authorize_channel(self._access, env, app, channel, "publish")
+        user_id = self._credentials.authorize_channel(env, app, channel, "publish")
         require_json(env)
         key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
-        ack = self._engine.publish(app, channel, body, key, self._source.of(env))
+        ack = self._engine.publish(app, channel, body, key, self._source.of(env), user_id)
         resp.data = ack.body
         if ack.replayed:
             resp.set_header("Idempotency-Replayed", "true")

@@ -1,0 +1,216 @@
+"""Bearer tokens, and the hook that may decide in their place: who gets which `Grant`.
+
+A token is a JWT that JWT_SECRET signs (HS256, nothing else), with the claims
+
+```
+exp   when it ends, seconds since 1970
+app   the app that it is for
+can   {"<channel pattern>": ["publish", "history", "subscribe", "presence"]}
+sub   whom it names, optional; becomes meta.user_id of what its bearer publishes
+```
+
+`nbf` is heeded when it is there, and a token with `aud` is for somebody else. Other claims are ignored.
+
+Thread safety: all of it, if the hook is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from polyglot_gateway._core import Grant
+from polyglot_gateway.errors import (
+    Forbidden,
+    InternalError,
+    InvalidParameter,
+    SettingsError,
+    TokenExpired,
+    Unauthorized,
+)
+
+_REMEMBERED = 1024
+"""Tokens whose signature is not checked again."""
+
+_LAST_SECOND = 2**53
+"""No `exp` lies beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeRequest:
+    """What the authorize hook is asked about; its text shows no credential.
+
+    Attributes:
+        kind: "connect" when a socket opens, "join" when it joins a channel.
+        app: App id.
+        channel: Channel name; "" on connect.
+        token: The token that was sent; "" without one.
+        api_key: The API key that was sent; "" without one.
+        params: What the client sent along.
+        source_ip: Address of the client.
+        headers: Of the request that opened the socket; names in small letters.
+    """
+
+    kind: Literal["connect", "join"]
+    app: str
+    channel: str = ""
+    token: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
+    params: dict[str, object] = field(default_factory=dict, repr=False)
+    source_ip: str = ""
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+AuthorizeHook = Callable[[AuthorizeRequest], Grant | None]
+"""None: decide as usual. A Grant: this holds. A GatewayError that it raises: refused, and the client is told so."""
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("It has half of a surrogate pair") from None
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_unicode)]
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    exp: Annotated[float, Field(lt=_LAST_SECOND)]
+    app: _Text
+    can: dict[_Text, list[_Text]]
+    sub: _Text | None = None
+
+
+def looks_like_token(credential: str) -> bool:
+    """Whether the credential is a token rather than an API key: a JWT has two dots."""
+    return credential.count(".") == 2
+
+
+class Tokens:
+    """Turns tokens into grants."""
+
+    def __init__(self, jwt_secret: str, authorize: AuthorizeHook | None = None, leeway: int = 0) -> None:
+        """Make the grants of tokens that `jwt_secret` signs.
+
+        Args:
+            jwt_secret: "" when no tokens are taken.
+            authorize: Asked before anything else is looked at.
+            leeway: Seconds that a token goes on to hold after its end, and holds before its beginning.
+        """
+        self._secret = jwt_secret
+        self._authorize = authorize
+        self._leeway = leeway
+        self._checked = lru_cache(maxsize=_REMEMBERED)(self._check)
+
+    def verify(self, token: str) -> Grant:
+        """Return what the bearer of the token may do.
+
+        Raises:
+            Unauthorized: It is not a token of ours, or tokens are not taken at all; the message says what is wrong.
+            TokenExpired: Its time is over.
+        """
+        if not self._secret:
+            raise Unauthorized("Bearer tokens are not accepted; JWT_SECRET is not set.")
+        grant = self._checked(token)
+        if time.time() >= grant.expires_at:  # it may have been remembered for long
+            raise TokenExpired("The token has expired.")
+        return grant
+
+    def connect(self, request: AuthorizeRequest) -> Grant | None:
+        """Return what a socket that opens may do; None when its API key, or that it has none, decides.
+
+        Raises:
+            GatewayError: It is refused.
+        """
+        return self._decide(request)
+
+    def join(self, request: AuthorizeRequest) -> Grant | None:
+        """Return what a socket may do in the channel that it joins; None when what held for it before still holds.
+
+        Raises:
+            GatewayError: It is refused.
+        """
+        return self._decide(request)
+
+    def _decide(self, request: AuthorizeRequest) -> Grant | None:
+        if self._authorize is not None:
+            granted = self._authorize(request)
+            if isinstance(granted, Grant):
+                return granted
+            if granted is not None:
+                raise InternalError(f"The authorize hook gave a {type(granted).__name__}, neither a Grant nor None.")
+        if not looks_like_token(request.token):
+            return None
+        grant = self.verify(request.token)
+        if grant.app != request.app:
+            raise Forbidden("The token is for another app.")
+        return grant
+
+    def _check(self, token: str) -> Grant:
+        decoded = self._decode(token)
+        try:
+            claims = _Claims.model_validate(decoded)
+            grant = Grant(claims.app, claims.sub or "", int(claims.exp) + self._leeway)
+            for pattern, scopes in claims.can.items():
+                grant.allow(pattern, scopes)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            claim = ".".join(ascii(part).strip("'") for part in wrong["loc"])
+            said = wrong["msg"].removeprefix("Value error, ")
+            raise Unauthorized(f"The token's claim {claim} is not valid: {said}.") from None
+        except InvalidParameter as error:
+            raise Unauthorized(f"The token's claim can is not valid: {error.message}") from None
+        return grant
+
+    def _decode(self, token: str) -> dict[str, object]:
+        # It imports ssl, and must not do so in a master that forks before gevent has patched ssl.
+        import jwt  # noqa: PLC0415
+
+        try:
+            return jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                # A clock ahead of ours is no reason to refuse: `iat` says when a token was made, not when it begins.
+                options={"verify_iat": False},
+                leeway=self._leeway,
+            )
+        except jwt.ExpiredSignatureError:
+            raise TokenExpired("The token has expired.") from None
+        # PyJWT's own errors and, in older versions, those of claims whose type it does not expect and of JSON that is
+        # nested too deeply.
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise Unauthorized(f"The token is not valid: {str(error).rstrip('.')}.") from None
+
+
+def load_hook(name: str) -> AuthorizeHook:
+    """Import the authorize hook; a module in the working directory is found too.
+
+    Args:
+        name: "module:function".
+
+    Raises:
+        SettingsError: There is no such function, or its module cannot be imported.
+    """
+    module, _, function = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
+    try:
+        hook = getattr(importlib.import_module(module), function, None)
+    except Exception as error:  # whatever the module's code raises
+        raise SettingsError(f"authorize: {name!r}: cannot import {module}: {error}") from error
+    if not callable(hook):
+        raise SettingsError(f"authorize: {name!r}: {module} has no function {function}")
+    return hook  # type: ignore[no-any-return]

@@ -1,0 +1,118 @@
+"""The settings of apps: their keys and their channel rules, as `polyglot.toml` has them.
+
+`settings.py` reads and reports them; here stands what each may be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from polyglot_gateway import _core
+from polyglot_gateway.errors import GatewayError
+
+Scope = Literal["publish", "history", "subscribe", "admin", "presence"]
+
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _digest(text: str) -> str:
+    if not _DIGEST.fullmatch(text):
+        raise ValueError(
+            "must be the key's SHA-256 as 64 hex digits; `polyglot keys generate APP` makes a key and prints it"
+        )
+    return text.lower()
+
+
+def _pattern(text: str) -> str:
+    try:
+        _core.check_pattern(text)
+    except GatewayError as error:
+        raise ValueError(error.message) from None
+    return text
+
+
+def _app(text: str) -> str:
+    if text != "*":
+        try:
+            _core.check_app(text)
+        except GatewayError as error:
+            raise ValueError(error.message) from None
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_number)]
+Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+EventBytes = Annotated[Number, Field(ge=64, le=1_048_576)]
+HistorySize = Annotated[Number, Field(ge=1, le=65_535)]
+
+
+class KeySettings(BaseModel):
+    """One API key of an app; only its digest is known here."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sha256: Annotated[str, BeforeValidator(lambda v: _digest(v) if isinstance(v, str) else v)]
+    scopes: list[Scope] = Field(min_length=1)
+    name: str = ""
+
+
+class RuleSettings(BaseModel):
+    """What holds for the channels that match a pattern; what is not said here is as it is for all channels."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    channels: Annotated[str, BeforeValidator(lambda v: _pattern(v) if isinstance(v, str) else v)]
+    history_size: HistorySize | None = None
+    history_ttl: Seconds | None = None
+    max_event_bytes: EventBytes | None = None
+    public_read: bool = False
+    client_publish: bool = False
+    presence: bool = False
+    conflate: bool = False
+
+
+class AppSettings(BaseModel):
+    """The keys and the channel rules of one app; the first rule whose pattern matches decides."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keys: list[KeySettings] = []
+    rules: list[RuleSettings] = []
+
+
+Apps = dict[Annotated[str, BeforeValidator(_app)], AppSettings]
+
+
+def too_long_histories(apps: Mapping[str, AppSettings], history_size: int) -> list[str]:
+    """Return a line for each rule that keeps more than the history file was made for."""
+    return [
+        f"apps.{app}.rules: history_size {rule.history_size} of {rule.channels!r} is above the history_size of all "
+        f"channels; allowed are 1 to {history_size}"
+        for app, settings in apps.items()
+        for rule in settings.rules
+        if rule.history_size is not None and rule.history_size > history_size
+    ]
+
+
+def keys_that_everybody_knows(apps: Mapping[str, AppSettings]) -> list[str]:
+    """Return a line for each key that stands in documents, or is none at all."""
+    public = ["", "abc", *(f"valid_key_{app}" for app in ("demo-app", *apps))]
+    digests = {hashlib.sha256(key.encode()).hexdigest() for key in public}
+    return [
+        f"apps.{app}.keys.{index}.sha256: is the digest of a key that everybody knows; with POLYGLOT_ENV=prod "
+        f"make one with `polyglot keys generate {app}`"
+        for app, settings in apps.items()
+        for index, key in enumerate(settings.keys)
+        if key.sha256 in digests
+    ]

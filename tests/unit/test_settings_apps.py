@@ -1,0 +1,120 @@
+import hashlib
+import re
+from collections.abc import Callable
+
+import pytest
+
+from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.errors import SettingsError, Unauthorized
+from polyglot_gateway.settings import Settings
+
+DIGEST = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # of "secret"
+KEY = f'{{ name = "ci", sha256 = "{DIGEST}", scopes = ["publish", "history"] }}'
+
+RULE = '[apps.demo]\nrules = [{ channels = "room:*", %s }]'
+WRONG_APPS = [
+    ("[apps.demo]\nkey = []", r"apps\.demo\.key: there is no such setting"),
+    ('[apps."a.b"]', r"apps\.a\.b.*: "),
+    ('[apps."*"]\nkeys = [' + KEY + "]", r"apps\.\*\.keys: not allowed"),
+    ('[apps.demo]\nkeys = [{ sha256 = "x", scopes = ["publish"] }]', r"apps\.demo\.keys\.0\.sha256: .*64 hex digits"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}", scopes = ["all"] }}]', r"scopes\.0: .*'publish', 'history'"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}", scopes = [] }}]', r"apps\.demo\.keys\.0\.scopes: .*at least 1"),
+    (f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}" }}]', r"apps\.demo\.keys\.0\.scopes: Field required"),
+    ("[apps.demo]\nrules = [{ history_size = 1 }]", r"apps\.demo\.rules\.0\.channels: Field required"),
+    ('[apps.demo]\nrules = [{ channels = "a b" }]', r"apps\.demo\.rules\.0\.channels: 'a b': "),
+    (RULE % "history_size = 2000", r"apps\.demo\.rules: history_size 2000 .*'room:\*'.* 1 to 1000"),
+    (RULE % "history_size = 0", r"rules\.0\.history_size: 0: .*greater than or equal to 1"),
+    (RULE % 'history_size = "5"', r"rules\.0\.history_size: '5': .*integer"),
+    (RULE % "history_ttl = -1", r"rules\.0\.history_ttl: -1: .*greater than or equal to 0"),
+    (RULE % "max_event_bytes = 1", r"rules\.0\.max_event_bytes: 1: .*64"),
+    (RULE % "public_read = 1", r"rules\.0\.public_read: 1: .*boolean"),
+    (RULE % "client_publish = 1", r"rules\.0\.client_publish: 1: .*boolean"),
+    (RULE % 'presence = "yes"', r"rules\.0\.presence: 'yes': .*boolean"),
+    (RULE % "conflate = 0", r"rules\.0\.conflate: 0: .*boolean"),
+    (RULE % "ttl = 1", r"rules\.0\.ttl: there is no such setting"),
+]
+
+
+@pytest.mark.parametrize(("toml", "line"), WRONG_APPS)
+def test_what_is_wrong_in_an_app_is_named(load: Callable[..., Settings], toml: str, line: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(toml)
+    assert any(re.search(line, said) for said in caught.value.message.splitlines())
+
+
+def test_a_key_written_by_mistake_is_not_repeated(load: Callable[..., Settings]) -> None:
+    for keys in ('{ sha256 = "hunter2", scopes = ["publish"] }', '"hunter2"', '{ key = "hunter2" }'):
+        with pytest.raises(SettingsError) as caught:
+            load(f"[apps.demo]\nkeys = [{keys}]")
+        assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize("key", ["", "abc", "valid_key_demo", "valid_key_demo-app", "valid_key_other"])
+def test_production_refuses_a_key_that_everybody_knows(load: Callable[..., Settings], key: str) -> None:
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    toml = f'[apps.other]\n[[apps.demo.keys]]\nsha256 = "{digest.upper()}"\nscopes = ["publish"]\n'
+    with pytest.raises(SettingsError, match=r"^apps\.demo\.keys\.0\.sha256: .*everybody knows"):
+        load(toml, polyglot_env="prod")
+    assert load(toml).apps["demo"].keys
+
+
+def test_rules_and_keys_hold_in_the_core(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    settings = load(
+        f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*", max_event_bytes = 64, public_read = true }}]\n'
+        '[apps."*"]\nrules = [{ channels = "*", max_event_bytes = 128 }]',
+        max_event_bytes=4096,
+        polyglot_env="prod",
+    )
+    engine.configure(settings.access(), settings.rules())
+    assert engine.max_event_bytes("demo", "room:1") == 64
+    assert engine.max_event_bytes("demo", "hall:1") == 4096
+    assert engine.max_event_bytes("another", "room:1") == 128
+    engine.authorize("demo", "hall:1", "secret", "publish")
+    engine.authorize("demo", "room:1", "", "history")
+    for app, channel, key in (("demo", "hall:1", ""), ("demo", "hall:1", "valid_key_demo"), ("another", "a", "")):
+        with pytest.raises(Unauthorized):
+            engine.authorize(app, channel, key, "history")
+
+
+def test_in_development_everything_can_be_read(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    settings = load(f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*" }}]')
+    engine.configure(settings.access(), settings.rules())
+    for app, channel in (("demo", "room:1"), ("demo", "hall:1"), ("any", "a")):
+        engine.authorize(app, channel, "", "history")
+        engine.authorize(app, channel, f"valid_key_{app}", "publish")
+    engine.authorize("demo", "room:1", "secret", "publish")
+
+
+def test_a_key_may_have_any_scope(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    scopes = ["publish", "history", "subscribe", "admin", "presence"]
+    listed = ", ".join(f'"{scope}"' for scope in scopes)
+    settings = load(f'[apps.demo]\nkeys = [{{ sha256 = "{DIGEST}", scopes = [{listed}] }}]', polyglot_env="prod")
+    engine.configure(settings.access(), settings.rules())
+    for scope in scopes:
+        engine.authorize("demo", "room:1", "secret", scope)
+
+
+@pytest.mark.parametrize("flag", ["public_read", "client_publish", "presence", "conflate"])
+def test_a_flag_of_a_rule_reaches_the_core_and_no_other_does(load: Callable[..., Settings], flag: str) -> None:
+    toml = f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*", {flag} = true }}]'
+    rules = load(toml, polyglot_env="prod").rules()
+    for channel in ("room:1", "hall:1"):
+        rule = rules.find("demo", channel)
+        set_flags = {
+            name for name in ("public_read", "client_publish", "presence", "conflate") if getattr(rule, name) is True
+        }
+        assert set_flags == ({flag} if channel == "room:1" else set())
+
+
+def test_the_sizes_of_a_rule_reach_the_core(load: Callable[..., Settings]) -> None:
+    rule = 'channels = "*", history_size = 7, history_ttl = 1.5, max_event_bytes = 64'
+    found = load(f"[apps.demo]\nrules = [{{ {rule} }}]").rules().find("demo", "room:1")
+    assert (found.history_size, found.history_ttl, found.max_event_bytes) == (7, 1.5, 64)
+
+
+def test_in_development_a_channel_without_a_rule_is_open_to_sockets(load: Callable[..., Settings]) -> None:
+    rules = load('[apps.demo]\nrules = [{ channels = "room:*" }]').rules()
+    without, with_rule, elsewhere = (rules.find(*names) for names in (("demo", "a"), ("demo", "room:1"), ("any", "a")))
+    assert (without.client_publish, without.presence, without.conflate) == (True, True, False)
+    assert (elsewhere.client_publish, elsewhere.presence, elsewhere.conflate) == (True, True, False)
+    assert (with_rule.client_publish, with_rule.presence, with_rule.conflate) == (False, False, False)
