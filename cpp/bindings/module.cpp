@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, module) {
   polyglot::bindings::bind_rules(module);
   polyglot::bindings::bind_feed(module);
   polyglot::bindings::bind_gateway(module);
+  polyglot::bindings::bind_server(module);
 }

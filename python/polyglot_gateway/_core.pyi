@@ -1,7 +1,7 @@
 """The event core in C++ (cpp/core), bound by cpp/bindings. Raises the classes of `polyglot_gateway.errors`."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from polyglot_gateway.engine.base import Ack, ChannelInfo, Page
 
@@ -45,6 +45,75 @@ class Access:
 
         `sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin", "presence".
         """
+
+@final
+class Server:
+    """The native server: one C++ thread beside Python (server/server.hpp).
+
+    What it does not answer itself is a job: ("request", id, WSGI environment), ("question", id, what is asked), ("room",
+    id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and ("log", 0,
+    (event, reason)).
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        max_batch_bytes: int = 1_048_576,
+        cors_origins: Sequence[str] = (),
+        trusted_proxies: Sequence[str] = (),
+        max_connections: int = 100_000,
+        asks_to_join: bool = False,
+    ) -> None:
+        """`asks_to_join`: each join is a question too, not only each connect."""
+
+    def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
+        """Serve on copies of these listening sockets, and touch the file `heartbeat` once a second. OSError."""
+
+    def beat(self) -> None:
+        """Say that Python lives; without that for two minutes the file is not touched any more."""
+
+    def drain(self, seconds: float) -> None:
+        """Take no more connections and ask the clients to go, the subscribers among them spread over `seconds`."""
+
+    def drained(self) -> bool:
+        """Whether a drain is complete: nobody is connected."""
+
+    def stop(self) -> None:
+        """End the thread and cut off who is still connected. Idempotent."""
+
+    def fileno(self) -> int:
+        """Readable when there are jobs."""
+
+    def requests(self) -> int:
+        """Requests begun since the start."""
+
+    def connections(self) -> int:
+        """Connections that are open now."""
+
+    def take(self, environ: dict[str, object]) -> list[tuple[str, int, Any]]:
+        """Return the jobs that wait; `environ` is what every WSGI environment has."""
+
+    def respond(self, id: int, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer a request, whole. Status and headers must be free of line ends."""
+
+    def begin(self, id: int, status: str, headers: list[tuple[str, str]]) -> None:
+        """Begin the answer to a request, whose body comes in parts."""
+
+    def send(self, id: int, body: bytes) -> None:
+        """Send the next part; wait for the job "room" or "gone" before the one after it."""
+
+    def end(self, id: int) -> None:
+        """End the answer."""
+
+    def abort(self, id: int) -> None:
+        """Break the answer off, so that the client sees that it is not whole."""
+
+    def decide(self, id: int, grant: Grant | None) -> None:
+        """Answer a question: yes, and what the grant says; None: what the API key or an earlier grant says."""
+
+    def deny(self, id: int, code: str, message: str) -> None:
+        """Answer a question: no. KeyError for a code that is not in CODES."""
 
 @final
 class Grant:

@@ -92,6 +92,21 @@ class Application:
         """Answer a request (PEP 3333)."""
         return self.falcon(environ, start_response)
 
+    def native_server(self, max_connections: int) -> _core.Server:
+        """Return the native server over this application's engine; whoever starts it also stops it.
+
+        Args:
+            max_connections: More wait until others have gone.
+        """
+        return _core.Server(
+            self.engine.gateway,
+            max_batch_bytes=self.settings.max_batch_bytes,
+            cors_origins=self.settings.cors_origins,
+            trusted_proxies=self.settings.trusted_proxies,
+            max_connections=max_connections,
+            asks_to_join=self.settings.authorize is not None,
+        )
+
     def reload(self) -> None:
         """Read apps, keys and channel rules again; requests under way and open streams are not disturbed.
 

@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     workers: Number = Field(
         default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64, description="worker processes"
     )
-    server: Literal["wsgi"] = Field("wsgi", description="which server answers")
+    server: Literal["native", "wsgi"] = Field("native", description="native or wsgi: which server answers")
     data_dir: Path = Field(Path("data"), description="folder of history.pgs")
     history_size: HistorySize = Field(1000, description="events kept per channel")
     history_ttl: Seconds = Field(0.0, description="seconds that events are kept; 0 for no limit")

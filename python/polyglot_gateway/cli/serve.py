@@ -22,7 +22,7 @@ def serve(
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of the history file.", show_default="data")] = None,
     polyglot_env: Annotated[str | None, typer.Option("--env", help="dev or prod.", show_default="dev")] = None,
-    server: Annotated[str | None, typer.Option(help="Which server: wsgi.", show_default="wsgi")] = None,
+    server: Annotated[str | None, typer.Option(help="native or wsgi.", show_default="native")] = None,
     history_size: Annotated[int | None, typer.Option(help="Events kept per channel.", show_default="1000")] = None,
     history_ttl: Annotated[
         float | None, typer.Option(help="Seconds that events are kept, 0 for no limit.", show_default="0")

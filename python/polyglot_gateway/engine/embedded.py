@@ -37,7 +37,7 @@ class EmbeddedEngine:
         Raises:
             StorageError: The folder cannot be used.
         """
-        self._gateway = gateway = _core.Gateway(
+        self.gateway = gateway = _core.Gateway(
             data_dir,
             history_size=history_size,
             history_bytes=history_bytes,
@@ -67,7 +67,7 @@ class EmbeddedEngine:
     def ready(self) -> list[str]:
         """Why the engine cannot serve, one sentence each; empty when it can."""
         try:
-            self._gateway.segment()
+            self.gateway.segment()
         except GatewayError as error:
             return [error.message]
         return []

@@ -11,8 +11,11 @@ from polyglot_gateway.settings import Settings
 IDLE_SECONDS = 5
 """How long an idle keep-alive connection, or one that has not finished its headers, is kept; also delays a drain."""
 
-CONNECTIONS_PER_WORKER = 10_000
-"""Each SSE subscriber holds one; gunicorn's 1000 would be the limit of a worker's subscribers."""
+CONNECTIONS_PER_WORKER = {"native": 100_000, "wsgi": 10_000}
+"""Each subscriber holds one; gunicorn's 1000 would be the limit of a worker's subscribers."""
+
+
+_WORKER_CLASSES = {"native": "polyglot_gateway.server.worker.NativeWorker", "wsgi": "gevent"}
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -20,8 +23,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": settings.bind,
         "workers": settings.workers,
-        "worker_class": "gevent",
-        "worker_connections": CONNECTIONS_PER_WORKER,
+        "worker_class": _WORKER_CLASSES[settings.server],
+        "worker_connections": CONNECTIONS_PER_WORKER[settings.server],
         "keepalive": IDLE_SECONDS,
         "graceful_timeout": settings.graceful_timeout,
         # A channel name of 200 characters, all percent-encoded, with every parameter of the history route.

@@ -1,0 +1,251 @@
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <system_error>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "bind_gateway.hpp"
+#include "bindings.hpp"
+#include "core/grant.hpp"
+#include "server/http_target.hpp"
+#include "server/server.hpp"
+
+namespace polyglot::bindings {
+namespace {
+
+using server::ApplicationReply;
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+// A server, and the gateway that must outlive it.
+class OpenServer {
+ public:
+  OpenServer(std::shared_ptr<core::Gateway> gateway, const server::ServerOptions& options)
+      : gateway_(std::move(gateway)), server_(*gateway_, options) {}
+  server::Server& operator*() { return server_; }
+  server::Server* operator->() { return &server_; }
+
+ private:
+  std::shared_ptr<core::Gateway> gateway_;
+  server::Server server_;
+};
+
+py::str latin1(std::string_view text) {
+  return py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeLatin1(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
+}
+
+py::str surrogate_escaped(std::string_view text) {
+  return py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+}
+
+// HTTP_X_API_KEY for X-API-Key; empty for a name with an underscore, which could pass for another one.
+std::string variable_of(std::string_view field) {
+  if (field.find('_') != std::string_view::npos) return {};
+  std::string name = "HTTP_";
+  for (const char c : field) name.push_back(c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c);
+  if (name == "HTTP_CONTENT_TYPE" || name == "HTTP_CONTENT_LENGTH") name.erase(0, 5);
+  return name;
+}
+
+void put_fields(const server::HttpHead& head, py::dict& environ) {
+  for (const auto& [name, value] : head.fields) {
+    const std::string variable = variable_of(head.text(name));
+    if (variable.empty()) continue;
+    const py::str key(variable);
+    py::str text = latin1(head.text(value));
+    if (variable != "CONTENT_TYPE" && variable != "CONTENT_LENGTH" && environ.contains(key)) {
+      text = environ[key].cast<py::str>() + py::str(",") + text;  // RFC 9110 §5.3
+    }
+    environ[key] = text;
+  }
+}
+
+// The WSGI environment of a request (PEP 3333): what all have, in `base`, and its own.
+py::dict environ_of(const server::ApplicationRequest& request, const py::dict& base) {
+  static const py::handle bytes_io = py::object(py::module_::import("io").attr("BytesIO")).release();
+  py::dict environ = py::reinterpret_steal<py::dict>(PyDict_Copy(base.ptr()));
+  const server::HttpHead& head = request.head;
+  const std::string_view raw = head.text(head.target);
+  const server::HttpTarget target = server::HttpTarget::parse(raw);
+  std::string path;
+  if (!server::percent_decode(path, target.path)) {
+    // Malformed escapes stay as they are, the others are decoded, as Python does it.
+    path.clear();
+    for (std::size_t i = 0; i < target.path.size(); ++i) {
+      std::string one;
+      if (target.path[i] == '%' && server::percent_decode(one, target.path.substr(i, 3)) && one.size() == 1) {
+        path += one;
+        i += 2;
+      } else {
+        path.push_back(target.path[i]);
+      }
+    }
+  }
+  environ["REQUEST_METHOD"] = latin1(head.text(head.method));
+  environ["RAW_URI"] = latin1(raw);
+  environ["PATH_INFO"] = latin1(path);
+  environ["QUERY_STRING"] = latin1(target.query);
+  environ["SERVER_PROTOCOL"] = head.version == 10 ? "HTTP/1.0" : "HTTP/1.1";
+  environ["REMOTE_ADDR"] = latin1(request.peer);
+  if (!request.peer.empty()) environ["REMOTE_PORT"] = std::to_string(request.peer_port);
+  environ["wsgi.input"] = bytes_io(to_bytes(request.body));
+  put_fields(head, environ);
+  return environ;
+}
+
+// ("request", id, environ) | ("question", id, {…}) | ("room", id) | ("gone", id) | ("log", event, reason)
+struct JobOf {
+  std::uint64_t id;
+  const py::dict& base;
+
+  py::tuple operator()(const server::ApplicationRequest& request) const {
+    return py::make_tuple("request", id, environ_of(request, base));
+  }
+  py::tuple operator()(const server::Question& question) const {
+    constexpr const char* kKinds[] = {"connect", "join", "verify"};
+    py::dict headers;
+    for (const auto& [name, value] : question.head.fields) {
+      std::string key(question.head.text(name));
+      for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+      headers[py::str(key)] = latin1(question.head.text(value));
+    }
+    py::dict asked;
+    asked["kind"] = kKinds[static_cast<int>(question.kind)];
+    asked["app"] = surrogate_escaped(question.app);
+    asked["channel"] = surrogate_escaped(question.channel);
+    asked["token"] = surrogate_escaped(question.token);
+    asked["api_key"] = surrogate_escaped(question.api_key);
+    asked["params"] = to_bytes(question.params);
+    asked["source_ip"] = surrogate_escaped(question.source_ip);
+    asked["headers"] = std::move(headers);
+    return py::make_tuple("question", id, std::move(asked));
+  }
+  py::tuple operator()(const server::Room&) const { return py::make_tuple("room", id, py::none()); }
+  py::tuple operator()(const server::Gone&) const { return py::make_tuple("gone", id, py::none()); }
+  py::tuple operator()(const server::LogLine& line) const {
+    return py::make_tuple("log", 0, py::make_tuple(surrogate_escaped(line.event), surrogate_escaped(line.reason)));
+  }
+};
+
+std::string latin1_bytes(const py::str& text) {
+  const auto bytes = py::reinterpret_steal<py::bytes>(PyUnicode_AsLatin1String(text.ptr()));
+  if (!bytes) throw py::error_already_set();
+  return std::string(view_of(bytes));
+}
+
+ApplicationReply reply_of(ApplicationReply::Part part, const py::str& status, const py::list& fields) {
+  ApplicationReply reply;
+  reply.part = part;
+  reply.status = latin1_bytes(status);
+  reply.fields.reserve(fields.size());
+  for (const auto& field : fields) {
+    const auto pair = py::reinterpret_borrow<py::tuple>(field);
+    reply.fields.emplace_back(latin1_bytes(pair[0].cast<py::str>()), latin1_bytes(pair[1].cast<py::str>()));
+  }
+  return reply;
+}
+
+void bind_replies(py::class_<OpenServer>& type) {
+  using namespace py::literals;
+  using Part = ApplicationReply::Part;
+  const auto part = [](OpenServer& server, std::uint64_t id, Part which, std::string_view body = {}) {
+    ApplicationReply reply;
+    reply.part = which;
+    reply.body = body;
+    server->handoff().reply(id, std::move(reply));
+  };
+  type.def(
+          "respond",
+          [](OpenServer& server, std::uint64_t id, const py::str& status, const py::list& headers,
+             const py::bytes& body) {
+            ApplicationReply reply = reply_of(Part::whole, status, headers);
+            reply.body = view_of(body);
+            server->handoff().reply(id, std::move(reply));
+          },
+          "id"_a, "status"_a, "headers"_a, "body"_a)
+      .def(
+          "begin",
+          [](OpenServer& server, std::uint64_t id, const py::str& status, const py::list& headers) {
+            server->handoff().reply(id, reply_of(Part::begin, status, headers));
+          },
+          "id"_a, "status"_a, "headers"_a)
+      .def(
+          "send",
+          [part](OpenServer& server, std::uint64_t id, const py::bytes& body) {
+            part(server, id, Part::more, view_of(body));
+          },
+          "id"_a, "body"_a)
+      .def(
+          "end", [part](OpenServer& server, std::uint64_t id) { part(server, id, Part::end); }, "id"_a)
+      .def(
+          "abort", [part](OpenServer& server, std::uint64_t id) { part(server, id, Part::abort); }, "id"_a)
+      .def(
+          "decide",
+          [](OpenServer& server, std::uint64_t id, std::shared_ptr<core::Grant> grant) {
+            server->handoff().decide(id, {core::Status(), std::move(grant)});
+          },
+          "id"_a, "grant"_a)
+      .def(
+          "deny",
+          [](OpenServer& server, std::uint64_t id, const std::string& code, const std::string& message) {
+            server->handoff().decide(id, {core::Status(code_named(code), message), nullptr});
+          },
+          "id"_a, "code"_a, "message"_a);
+}
+
+}  // namespace
+
+void bind_server(py::module_& module) {
+  using namespace py::literals;
+  py::class_<OpenServer> type(module, "Server");
+  type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
+                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_to_join) {
+             return std::make_unique<OpenServer>(
+                 gateway.share(), server::ServerOptions{max_batch_bytes, std::move(cors_origins),
+                                                        std::move(trusted_proxies), max_connections, asks_to_join});
+           }),
+           "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
+           "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_to_join"_a = false)
+      .def(
+          "start",
+          [](OpenServer& server, const std::vector<int>& sockets, int heartbeat) {
+            try {
+              server->start(sockets, heartbeat);
+            } catch (const std::system_error& error) {
+              errno = error.code().value();
+              PyErr_SetFromErrno(PyExc_OSError);
+              throw py::error_already_set();
+            }
+          },
+          "sockets"_a, "heartbeat"_a = -1)
+      .def("beat", [](OpenServer& server) { server->beat(); })
+      .def(
+          "drain", [](OpenServer& server, double seconds) { server->drain(seconds); }, "seconds"_a)
+      .def("stop",
+           [](OpenServer& server) {
+             const py::gil_scoped_release released;
+             server->stop();
+           })
+      .def("fileno", [](OpenServer& server) { return server->handoff().fd(); })
+      .def("requests", [](OpenServer& server) { return server->requests(); })
+      .def("drained", [](OpenServer& server) { return server->drained(); })
+      .def("connections", [](OpenServer& server) { return server->connections(); })
+      .def(
+          "take",
+          [](OpenServer& server, const py::dict& environ) {
+            py::list jobs;
+            for (const server::HandoffJob& job : server->handoff().take()) {
+              jobs.append(std::visit(JobOf{job.id, environ}, job.what));
+            }
+            return jobs;
+          },
+          "environ"_a);
+  bind_replies(type);
+}
+
+}  // namespace polyglot::bindings

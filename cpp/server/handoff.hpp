@@ -1,0 +1,120 @@
+// The way between the server's thread and Python: requests that the application answers, and questions that only Python
+// can decide. A queue and a descriptor in one direction, functions called on the server's thread in the other.
+//
+// Thread safety: take, and the calls that say so, from any thread; all else from the server's thread. What is asked is
+// remembered here until it is answered or the server ends, so an answer always finds whom it is for, or nobody.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/grant.hpp"
+#include "core/status.hpp"
+#include "server/http_request.hpp"
+
+namespace polyglot::server {
+
+// A request for the application. Its body is whole.
+struct ApplicationRequest {
+  HttpHead head;
+  std::string body;
+  std::string peer;  // address; empty on a Unix socket
+  std::uint16_t peer_port = 0;
+};
+
+// May this client connect, or join that channel; or, what does this token allow?
+struct Question {
+  enum class Kind : std::uint8_t { connect, join, verify };
+  Kind kind = Kind::connect;
+  std::string app;
+  std::string channel;  // empty but on join
+  std::string token;    // as it was sent; an API key or a token
+  std::string api_key;  // of the header
+  std::string params;   // JSON object, or empty
+  std::string source_ip;
+  HttpHead head;  // of the request that opened the socket; empty on join
+};
+
+// The application can send more of this reply.
+struct Room {};
+
+// The client of this reply is gone.
+struct Gone {};
+
+// A line for the log.
+struct LogLine {
+  std::string event;
+  std::string reason;
+};
+
+struct HandoffJob {
+  std::uint64_t id;
+  std::variant<ApplicationRequest, Question, Room, Gone, LogLine> what;
+};
+
+struct Verdict {
+  core::Status status;                       // ok: it may
+  std::shared_ptr<const core::Grant> grant;  // nothing: what the API key may, or what held before
+};
+
+// The application's reply, or a part of it.
+struct ApplicationReply {
+  enum class Part : std::uint8_t { whole, begin, more, end, abort };
+  Part part = Part::whole;
+  std::string status;                                       // "200 OK"
+  std::vector<std::pair<std::string, std::string>> fields;  // free of line ends
+  std::string body;
+};
+
+class Handoff {
+ public:
+  // Called for each part of a reply.
+  using Reply = std::function<void(ApplicationReply&)>;
+  using Decide = std::function<void(const Verdict&)>;
+
+  explicit Handoff(boost::asio::io_context& io);
+  ~Handoff();
+  Handoff(const Handoff&) = delete;
+  Handoff& operator=(const Handoff&) = delete;
+
+  std::uint64_t give(ApplicationRequest request, Reply reply);
+  void ask(Question question, Decide decide);
+  void tell_room(std::uint64_t id) { push({id, Room{}}); }
+  void log(std::string event, std::string reason) { push({0, LogLine{std::move(event), std::move(reason)}}); }
+  // Nobody waits for this reply any more; what comes of it is dropped, and the application is told.
+  void forget(std::uint64_t id) {
+    if (replies_.erase(id) != 0) push({id, Gone{}});
+  }
+  // How many wait for Python.
+  std::size_t waiting() const { return replies_.size() + decisions_.size(); }
+
+  // Any thread: readable when take() has something to give.
+  int fd() const { return fd_; }
+  // Any thread.
+  std::vector<HandoffJob> take();
+  // Any thread: the application's answer, given on the server's thread.
+  void reply(std::uint64_t id, ApplicationReply part);
+  void decide(std::uint64_t id, Verdict verdict);
+
+ private:
+  void push(HandoffJob job);
+
+  boost::asio::io_context& io_;
+  int fd_;
+  std::uint64_t last_id_ = 0;
+  std::unordered_map<std::uint64_t, Reply> replies_;
+  std::unordered_map<std::uint64_t, Decide> decisions_;
+  std::mutex mutex_;
+  std::vector<HandoffJob> jobs_;
+};
+
+}  // namespace polyglot::server

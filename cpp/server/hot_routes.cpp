@@ -1,0 +1,163 @@
+#include "server/hot_routes.hpp"
+
+#include <charconv>
+
+namespace polyglot::server {
+namespace {
+
+using core::Code;
+using core::Status;
+
+constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kNdjson = "application/x-ndjson";
+
+// A whole number in plain digits.
+bool parse_number(std::string_view text, std::uint64_t& number) {
+  if (text.empty() || text.size() > 19 || text.front() == '+' || text.front() == '-') return false;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool is_ndjson(const HttpRequest& request) {
+  return request.value(Field::content_type) == kNdjson;
+}
+
+bool has_plain_type(const HttpRequest& request, Route route) {
+  const std::string_view type = request.value(Field::content_type);
+  return type.empty() || type == kJson || type == "application/json; charset=utf-8" ||
+         (route == Route::batch && type == kNdjson);
+}
+
+bool has_plain_fields(const HttpRequest& request) {
+  if (request.repeated(Field::api_key) || request.repeated(Field::request_id) || request.repeated(Field::origin) ||
+      request.repeated(Field::forwarded_for)) {
+    return false;
+  }
+  return request.has(Field::api_key) || !request.has(Field::authorization);
+}
+
+Status too_large(std::size_t limit) {
+  return {Code::payload_too_large, "The body is larger than the " + std::to_string(limit) + " bytes allowed here."};
+}
+
+}  // namespace
+
+bool HotRoutes::take(const HttpRequest& request, const Routed& routed, const HttpTarget& target) {
+  if (!has_plain_fields(request)) return false;
+  switch (routed.route) {
+    case Route::publish:
+    case Route::batch:
+    case Route::broadcast:
+      return has_plain_type(request, routed.route) && !request.repeated(Field::content_type) &&
+             !request.has(Field::content_encoding) && !request.repeated(Field::idempotency_key) &&
+             is_plain(request.value(Field::idempotency_key));
+    case Route::history:
+      return take_history(target.query);
+    case Route::alive:
+    case Route::ready:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool HotRoutes::take_history(std::string_view query) {
+  history_ = {};
+  epoch_.clear();
+  if (query.empty()) return true;
+  const auto parameters = parse_query(query);
+  if (!parameters) return false;
+  unsigned seen = 0;
+  const auto once = [&seen](unsigned bit) {
+    const bool first = (seen & bit) == 0;
+    seen |= bit;
+    return first;
+  };
+  for (const auto& [name, value] : *parameters) {
+    std::uint64_t number = 0;
+    if (name == "limit") {
+      if (!once(1) || !parse_number(value, number) || number < 1 || number > core::kMaxHistoryLimit) return false;
+      history_.limit = static_cast<std::uint32_t>(number);
+    } else if (name == "since" || name == "until") {
+      const bool since = name == "since";
+      if (!once(since ? 2 : 4) || !parse_number(value, number) || number > kMaxOffset) return false;
+      (since ? history_.since : history_.until) = number;
+    } else if (name == "reverse") {
+      if (!once(8) || (value != "true" && value != "1" && value != "false" && value != "0")) return false;
+      history_.reverse = value == "true" || value == "1";
+    } else if (name == "epoch") {
+      if (!once(16) || !core::parse_epoch(value, number)) return false;
+      epoch_ = value;
+    }
+  }
+  history_.epoch = epoch_;
+  return true;
+}
+
+std::size_t HotRoutes::body_limit(const Routed& routed) const {
+  return routed.route == Route::publish ? gateway_.rule(routed.app, routed.channel).max_event_bytes : max_batch_bytes_;
+}
+
+Status HotRoutes::check(const HttpRequest& request, const Routed& routed) const {
+  if (Status status = gateway_.authorize(routed.app, routed.channel, request.value(Field::api_key), core::kPublish);
+      !status.ok()) {
+    return status;
+  }
+  const std::size_t limit = body_limit(routed);
+  return request.content_length() > limit ? too_large(limit) : Status();
+}
+
+Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::string_view body,
+                         const SourceAddress::Peer& peer, Reply& reply) {
+  std::string forwarded;
+  core::Sender sender;
+  if (routed.takes_events) {
+    sender.idempotency_key = request.value(Field::idempotency_key);
+    sender.source_ip = peer.address;
+    if (peer.trusted && request.has(Field::forwarded_for)) {
+      forwarded = source_.of(peer, request.value(Field::forwarded_for));
+      sender.source_ip = forwarded;
+    }
+  }
+  switch (routed.route) {
+    case Route::publish: {
+      const auto ack = gateway_.publish(routed.app, routed.channel, body, sender);
+      if (!ack.ok()) return ack.status();
+      body_.clear();
+      core::append_ack_json(body_, ack.value());
+      if (ack->replayed) reply.fields = "Idempotency-Replayed: true\r\n";
+      break;
+    }
+    case Route::batch:
+    case Route::broadcast: {
+      auto results = routed.route == Route::batch ? gateway_.publish_batch(routed.app, body, is_ndjson(request), sender)
+                                                  : gateway_.broadcast(routed.app, body, sender);
+      if (!results.ok()) return results.status();
+      body_ = std::move(results).value();
+      break;
+    }
+    case Route::history: {
+      const std::string_view key = request.value(Field::api_key);
+      if (Status status = gateway_.authorize(routed.app, routed.channel, key, core::kHistory); !status.ok()) {
+        return status;
+      }
+      const auto events = gateway_.history(routed.app, routed.channel, history_, page_);
+      if (!events.ok()) return events.status();
+      reply.body = events.value();
+      return {};
+    }
+    case Route::alive:
+      reply.body = "{\"status\":\"alive\"}";
+      return {};
+    case Route::ready:
+      reply.body = "{\"status\":\"ready\"}";
+      return {};
+    default:
+      break;
+  }
+  reply.body = body_;
+  return {};
+}
+
+}  // namespace polyglot::server

@@ -1,0 +1,51 @@
+// The routes that the server answers itself: publish, batch, broadcast, history, /alive and /ready.
+//
+// Only the plain case is answered here. What is rare, such as bearer tokens, odd content types, fields that are sent
+// twice or parameters that are not valid, goes to the application, which has the words for all of it, so that both
+// servers give the same bytes.
+//
+// Thread safety: of an object, one thread at a time.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/gateway.hpp"
+#include "server/http_reply.hpp"
+#include "server/http_request.hpp"
+#include "server/routes.hpp"
+#include "server/source_address.hpp"
+
+namespace polyglot::server {
+
+class HotRoutes {
+ public:
+  HotRoutes(core::Gateway& gateway, const SourceAddress& source, std::size_t max_batch_bytes)
+      : gateway_(gateway), source_(source), max_batch_bytes_(max_batch_bytes) {}
+
+  // Whether the request can be answered here; else it is the application's. `query` is filled for those that have one.
+  bool take(const HttpRequest& request, const Routed& routed, const HttpTarget& target);
+
+  // For a request that takes events: what its head alone decides, and how large its body may be.
+  // REQUIRES: take() said so.
+  core::Status check(const HttpRequest& request, const Routed& routed) const;
+  std::size_t body_limit(const Routed& routed) const;
+
+  // Ok, and `reply` is set; its texts last until the next call. REQUIRES: take() said so, and for a request that takes
+  // events check() was ok.
+  core::Status answer(const HttpRequest& request, const Routed& routed, std::string_view body,
+                      const SourceAddress::Peer& peer, Reply& reply);
+
+ private:
+  bool take_history(std::string_view query);
+
+  core::Gateway& gateway_;
+  const SourceAddress& source_;
+  std::size_t max_batch_bytes_;
+  core::HistoryRequest history_;
+  std::string epoch_;
+  core::HistoryPage page_;
+  std::string body_;
+};
+
+}  // namespace polyglot::server

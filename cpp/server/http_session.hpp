@@ -1,0 +1,86 @@
+// HttpSession: HTTP/1.1 on one connection: one request after the other, each answered here or by the application.
+//
+// Requests that come together are answered together, in order and by one send. Nothing is read while a reply is still
+// on its way, or while the application works, so a client cannot make the server keep more than one request and what
+// came with it.
+//
+// Errors: a request that is malformed or comes too late gets a problem document and the end of the connection.
+//
+// Thread safety: the server's thread alone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/connection.hpp"
+#include "server/handoff.hpp"
+#include "server/http_reply.hpp"
+#include "server/http_request.hpp"
+#include "server/routes.hpp"
+#include "server/source_address.hpp"
+
+namespace polyglot::server {
+
+class HttpSession final : public Connection {
+ public:
+  // `address` is empty on a Unix socket.
+  HttpSession(Loop& loop, Socket socket, std::string_view address, std::uint16_t port);
+  ~HttpSession() override;
+
+  void start();
+  void drain() override;
+
+ private:
+  enum class Phase : std::uint8_t { head, body, application, streaming };
+
+  void look_at_clock(std::int64_t now) override;
+  void on_readable() override;
+  void on_sent() override;
+  void on_closed() override;
+  void end_of_input();
+
+  // Takes requests from the front of `bytes` until there is no whole one left, or one has to be waited for.
+  void take_requests(std::string_view& bytes);
+  bool take_head(std::string_view& bytes);
+  void route();
+  bool take_body(std::string_view& bytes);
+  // What is there without a whole request stays in in_.
+  void keep(std::string_view bytes);
+  bool may_be_whole() const;
+
+  // All that is to be said before the body is there: a refusal, or that it may come. False when it was refused.
+  bool welcome_body();
+  std::size_t body_limit() const;
+  void answer(std::string_view body);
+  void answer_problem(const core::Status& status);
+  void hand_off(std::string_view body);
+  void on_application_reply(ApplicationReply& part);
+  void begin_application_reply(const ApplicationReply& part, bool whole);
+  void refuse(const core::Status& status);
+  void give_up_late(const core::Status& status);
+  void finish_request();
+  void flush();
+  void take_kept();
+
+  Recipient recipient();
+
+  SourceAddress::Peer peer_;
+  std::string address_;
+  std::uint16_t port_;
+  Phase phase_ = Phase::head;
+  bool keep_alive_ = true;  // after this request
+  bool ends_ = false;       // nothing more is answered
+  bool paused_ = false;     // in_ may hold whole requests
+  bool welcomed_ = false;   // 100 Continue was sent, or was not asked for
+  bool chunked_reply_ = false;
+  std::string in_;             // the request that is not whole, from its first byte, and what follows it
+  std::size_t looked_at_ = 0;  // of in_, for the end of the head
+  std::optional<HttpRequest> request_;
+  HttpTarget target_;
+  Routed routed_;
+  bool native_ = false;
+  std::uint64_t application_ = 0;  // id of the request that the application has
+};
+
+}  // namespace polyglot::server

@@ -1,0 +1,72 @@
+#include "server/http_target.hpp"
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+
+namespace polyglot::server {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool begins_with(std::string_view text, std::string_view scheme) {
+  return text.size() >= scheme.size() &&
+         boost::beast::iequals({text.data(), scheme.size()}, {scheme.data(), scheme.size()});
+}
+
+}  // namespace
+
+HttpTarget HttpTarget::parse(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (target.empty() || target.front() == '/' || !begins_with(target, scheme)) continue;
+    const std::size_t end = target.find_first_of("/?", scheme.size());
+    target = end == std::string_view::npos ? std::string_view("/") : target.substr(end);
+    break;
+  }
+  target = target.substr(0, target.find('#'));
+  const std::size_t question = target.find('?');
+  if (question == std::string_view::npos) return {target, {}};
+  const std::string_view path = target.substr(0, question);
+  return {path.empty() ? std::string_view("/") : path, target.substr(question + 1)};
+}
+
+bool percent_decode(std::string& out, std::string_view text, bool plus) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '%') {
+      if (i + 2 >= text.size()) return false;
+      const int high = hex_digit(text[i + 1]);
+      const int low = hex_digit(text[i + 2]);
+      if (high < 0 || low < 0) return false;
+      out.push_back(static_cast<char>(high * 16 + low));
+      i += 2;
+    } else {
+      out.push_back(plus && c == '+' ? ' ' : c);
+    }
+  }
+  return true;
+}
+
+std::optional<Query> parse_query(std::string_view query) {
+  Query parameters;
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    if (pair.empty()) continue;
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    auto& [name, value] = parameters.emplace_back();
+    if (!percent_decode(name, pair.substr(0, equals), true)) return std::nullopt;
+    if (equals < pair.size() && !percent_decode(value, pair.substr(equals + 1), true)) return std::nullopt;
+  }
+  return parameters;
+}
+
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
+}  // namespace polyglot::server

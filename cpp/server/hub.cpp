@@ -1,0 +1,358 @@
+#include "server/hub.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <stdexcept>
+#include <utility>
+
+namespace polyglot::server {
+namespace {
+
+constexpr int kServedPerTurn = 64;
+constexpr int kPagesPerTurn = 4;
+constexpr std::uint32_t kEventsPerPage = core::kMaxHistoryLimit;
+
+std::unique_ptr<core::Feed> open_feed(core::Gateway& gateway) {
+  auto feed = gateway.follow();
+  if (!feed.ok()) throw std::runtime_error(feed.status().message());
+  return std::move(feed).value();
+}
+
+std::string place_of(std::string_view app, std::string_view channel) {
+  std::string place(app);
+  return place.append("/").append(channel);
+}
+
+std::string_view text_of(const core::HistoryPage& page, const core::HistoryItem& item) {
+  return page.bytes.text().substr(item.begin, item.size);
+}
+
+}  // namespace
+
+Subscription::~Subscription() {
+  hub_.leave(*this);
+}
+
+Hub::Hub(boost::asio::io_context& io, core::Gateway& gateway)
+    : io_(io), gateway_(gateway), feed_(open_feed(gateway)), wakes_(io, dup(feed_->fd())) {
+  feed_->watch_all(false);
+  wait();
+}
+
+void Hub::wait() {
+  wakes_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    poll();
+    wait();
+  });
+}
+
+ChannelStream* Hub::find(std::string_view app, std::string_view channel) {
+  thread_local std::string place;
+  place.assign(app).append("/").append(channel);
+  const auto found = streams_.find(place);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+core::Status Hub::read(const ChannelStream& stream, std::optional<std::uint64_t> since, std::uint64_t epoch,
+                       std::uint32_t limit) {
+  core::HistoryRequest request;
+  request.limit = limit;
+  request.since = since;
+  char text[core::kEpochLength];
+  if (epoch != 0) {
+    core::write_epoch(epoch, text);
+    request.epoch = {text, sizeof(text)};
+  }
+  return gateway_.read(stream.app, stream.channel, request, page_);
+}
+
+core::Result<Hub::Start> Hub::subscribe(Subscriber& subscriber, std::string_view app, std::string_view channel,
+                                        Encoding encoding, std::optional<std::uint64_t> since, std::string_view epoch) {
+  ChannelStream* stream = find(app, channel);
+  if (stream == nullptr) {
+    auto made = std::make_unique<ChannelStream>(app, channel);
+    feed_->watch(app, channel);  // before the first read: nothing may come in between
+    if (core::Status status = read(*made, std::nullopt, 0, 1); !status.ok()) {
+      feed_->unwatch(app, channel);
+      return status;
+    }
+    made->epoch = page_.epoch;
+    made->offset = page_.last;
+    stream = made.get();
+    streams_.emplace(place_of(app, channel), std::move(made));
+  }
+  Start start{std::make_unique<Subscription>(*this, *stream, subscriber, encoding), stream->epoch, stream->offset,
+              stream->offset, true};
+  ++stream->subscriptions;
+  Subscription& subscription = *start.subscription;
+  subscription.epoch_ = stream->epoch;
+  subscription.offset_ = stream->offset;
+  if (!since) return start;
+  std::uint64_t given = 0;
+  if (!core::parse_epoch(epoch, given)) given = stream->epoch;
+  if (core::Status status = read(*stream, since, given, 1); !status.ok()) return status;
+  subscription.epoch_ = given;
+  subscription.offset_ = start.position = *since;
+  start.epoch = page_.epoch;
+  start.offset = page_.last;
+  start.recovered = page_.gap == core::GapReason::none;
+  return start;
+}
+
+void Hub::begin(Subscription& subscription) {
+  const ChannelStream& stream = subscription.stream_;
+  if (subscription.epoch_ == stream.epoch && subscription.offset_ == stream.offset) {
+    return go_live(subscription, subscription.frames().end());
+  }
+  mark(subscription);
+}
+
+void Hub::before_publish() {
+  // This thread looks for itself afterwards, so nobody needs to wake it.
+  if (!streams_.empty()) feed_->stay_awake();
+}
+
+void Hub::after_publish() {
+  if (!streams_.empty()) schedule_poll();
+}
+
+void Hub::look() {
+  poll();
+}
+
+void Hub::schedule_poll() {
+  if (poll_scheduled_) return;
+  poll_scheduled_ = true;
+  boost::asio::post(io_, [this] {
+    poll_scheduled_ = false;
+    poll();
+  });
+}
+
+void Hub::poll() {
+  const core::FeedNews news = feed_->poll();
+  const auto soil = [this](ChannelStream& stream) {
+    if (!std::exchange(stream.dirty, true)) dirty_.push_back(&stream);
+  };
+  for (const auto& [app, channel] : news.channels) {
+    if (ChannelStream* stream = find(app, channel)) soil(*stream);
+  }
+  if (news.overrun) {
+    for (const auto& [place, stream] : streams_) soil(*stream);
+  }
+  if (on_messages && (news.overrun || !news.messages.empty())) on_messages(news.messages, news.overrun);
+  std::vector<ChannelStream*> rest;
+  for (ChannelStream* stream : std::exchange(dirty_, {})) {
+    stream->dirty = pull(*stream);
+    if (stream->dirty) rest.push_back(stream);
+  }
+  dirty_.insert(dirty_.end(), rest.begin(), rest.end());
+  if (!news.none() || !dirty_.empty()) schedule_poll();
+}
+
+bool Hub::pull(ChannelStream& stream) {
+  bool more = true;
+  for (int page = 0; page < kPagesPerTurn && more; ++page) {
+    if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) break;
+    if (page_.gap != core::GapReason::none) {
+      const Gap gap = gap_of(page_);
+      if (gap.epoch != stream.epoch) {
+        // An offset of the old epoch means nothing in the new one: those that may have to go back do so now.
+        for (const Encoding encoding : {Encoding::sse, Encoding::sse_chunked}) {
+          const ChannelStream::Readers& readers = stream.readers[static_cast<std::size_t>(encoding)];
+          for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
+            if (reader->cursor_ == readers.frames.end()) continue;
+            catch_up_from(*reader, stream.epoch, readers.frames.offset_before(reader->cursor_));
+          }
+        }
+      }
+      stream.epoch = gap.epoch;
+      stream.offset = gap.offset;
+      stream.append_gap(gap);
+    }
+    for (const core::HistoryItem& item : page_.items) {
+      stream.append_event(item.offset, text_of(page_, item));
+      stream.offset = item.offset;
+    }
+    more = stream.offset < page_.last && !page_.items.empty();
+    trim(stream);
+  }
+  tell(stream);
+  return more;
+}
+
+void Hub::tell(ChannelStream& stream) {
+  for (ChannelStream::Readers& readers : stream.readers) {
+    if (readers.unmarked == 0 || readers.behind == 0) continue;
+    for (Subscription* reader : readers.live) {
+      if (!reader->pending_ && reader->cursor_ != readers.frames.end()) mark(*reader);
+    }
+  }
+}
+
+void Hub::trim(ChannelStream& stream) {
+  for (ChannelStream::Readers& readers : stream.readers) {
+    const FrameLog& frames = readers.frames;
+    if (frames.end() - frames.begin() <= 2 * kMaxBehind) continue;
+    for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
+      if (frames.end() - reader->cursor_ > kMaxBehind) fall_behind(*reader);
+    }
+    std::uint64_t least = frames.end();
+    for (const Subscription* reader : readers.live) least = std::min(least, reader->cursor_);
+    readers.frames.drop_until(least);
+  }
+}
+
+bool Hub::conflates(const ChannelStream& stream) const {
+  return gateway_.rule(stream.app, stream.channel).conflate;
+}
+
+void Hub::fall_behind(Subscription& subscription) {
+  ChannelStream& stream = subscription.stream_;
+  const FrameLog& frames = subscription.frames();
+  if (conflates(stream)) {
+    const std::uint64_t newest = frames.newest_event();
+    if (newest <= subscription.cursor_) return;
+    if (subscription.skipped_from_ == 0) {
+      subscription.skipped_from_ = frames.offset_before(subscription.cursor_) + 1;
+    }
+    subscription.cursor_ = newest;
+  } else if (subscription.encoding_ == Encoding::websocket) {
+    leave_live(subscription);
+    subscription.cut_ = true;
+    subscription.subscriber_.too_slow(subscription);
+  } else {
+    catch_up_from(subscription, stream.epoch, frames.offset_before(subscription.cursor_));
+  }
+}
+
+bool Hub::prepare(Subscription& subscription, std::string& alone) {
+  if (subscription.cut_) return false;
+  if (!subscription.live_) catch_up(subscription, alone);
+  if (!subscription.live_) return false;
+  const FrameLog& frames = subscription.frames();
+  const std::uint64_t behind = frames.end() - subscription.cursor_;
+  if (behind > kMaxBehind || (behind > kMaxBehindConflating && conflates(subscription.stream_))) {
+    fall_behind(subscription);
+    if (!subscription.live_) return false;
+  }
+  if (subscription.skipped_from_ != 0 && subscription.cursor_ != frames.end()) {
+    const ChannelStream& stream = subscription.stream_;
+    const std::uint64_t to = frames.offset_before(subscription.cursor_);
+    if (to >= subscription.skipped_from_) {
+      stream.write_gap(alone, subscription.encoding_, {subscription.skipped_from_, to, "conflated", stream.epoch, to});
+    }
+    subscription.skipped_from_ = 0;
+  }
+  return subscription.cursor_ != frames.end();
+}
+
+void Hub::catch_up(Subscription& subscription, std::string& alone) {
+  ChannelStream& stream = subscription.stream_;
+  if (pull(stream) && !std::exchange(stream.dirty, true)) {
+    dirty_.push_back(&stream);
+    schedule_poll();
+  }
+  if (!read(stream, subscription.offset_, subscription.epoch_, kEventsPerPage).ok()) return;
+  if (page_.gap != core::GapReason::none) {
+    const Gap gap = gap_of(page_);
+    stream.write_gap(alone, subscription.encoding_, gap);
+    subscription.offset_ = gap.offset;
+  }
+  subscription.epoch_ = page_.epoch;
+  for (const core::HistoryItem& item : page_.items) {
+    // From here on the log has them.
+    if (page_.epoch == stream.epoch && item.offset > stream.offset) break;
+    stream.write_event(alone, subscription.encoding_, page_.epoch, item.offset, text_of(page_, item));
+    subscription.offset_ = item.offset;
+  }
+  if (subscription.epoch_ == stream.epoch && subscription.offset_ == stream.offset) {
+    go_live(subscription, subscription.frames().end());
+  }
+}
+
+void Hub::advance(Subscription& subscription, std::uint64_t position) {
+  ChannelStream::Readers& readers = subscription.readers();
+  const bool was_behind = subscription.cursor_ != readers.frames.end();
+  subscription.cursor_ = position;
+  if (was_behind && position == readers.frames.end() && --readers.behind == 0) readers.frames.clear();
+}
+
+void Hub::done(Subscription& subscription) {
+  subscription.pending_ = false;
+  if (subscription.live_) ++subscription.readers().unmarked;
+  const bool more = subscription.live_ ? subscription.cursor_ != subscription.frames().end() : !subscription.cut_;
+  if (more) mark(subscription);
+}
+
+void Hub::mark(Subscription& subscription) {
+  if (std::exchange(subscription.pending_, true)) return;
+  if (subscription.live_) --subscription.readers().unmarked;
+  subscription.subscriber_.pending_.push_back(&subscription);
+  ready(subscription.subscriber_);
+}
+
+void Hub::ready(Subscriber& subscriber) {
+  if (static_cast<Subscriber::ReadyHook&>(subscriber).is_linked()) return;
+  ready_.push_back(subscriber);
+  schedule_turn();
+}
+
+void Hub::schedule_turn() {
+  if (std::exchange(turn_scheduled_, true)) return;
+  boost::asio::post(io_, [this] {
+    turn_scheduled_ = false;
+    take_turn();
+  });
+}
+
+void Hub::take_turn() {
+  for (int served = 0; served < kServedPerTurn && !ready_.empty(); ++served) {
+    Subscriber& subscriber = ready_.front();
+    ready_.pop_front();
+    subscriber.serve();
+  }
+  if (!ready_.empty()) schedule_turn();
+}
+
+void Hub::go_live(Subscription& subscription, std::uint64_t cursor) {
+  ChannelStream::Readers& readers = subscription.readers();
+  subscription.live_ = true;
+  subscription.cursor_ = cursor;
+  subscription.place_ = readers.live.size();
+  readers.live.push_back(&subscription);
+  if (!subscription.pending_) ++readers.unmarked;
+  if (cursor != readers.frames.end()) ++readers.behind;
+}
+
+void Hub::leave_live(Subscription& subscription) {
+  ChannelStream::Readers& readers = subscription.readers();
+  subscription.live_ = false;
+  readers.live.back()->place_ = subscription.place_;
+  std::swap(readers.live[subscription.place_], readers.live.back());
+  readers.live.pop_back();
+  if (!subscription.pending_) --readers.unmarked;
+  if (subscription.cursor_ != readers.frames.end() && --readers.behind == 0) readers.frames.clear();
+}
+
+void Hub::catch_up_from(Subscription& subscription, std::uint64_t epoch, std::uint64_t offset) {
+  leave_live(subscription);
+  subscription.epoch_ = epoch;
+  subscription.offset_ = offset;
+  mark(subscription);
+}
+
+void Hub::leave(Subscription& subscription) {
+  if (subscription.live_) leave_live(subscription);
+  if (subscription.pending_) std::erase(subscription.subscriber_.pending_, &subscription);
+  ChannelStream& stream = subscription.stream_;
+  if (--stream.subscriptions != 0) return;
+  feed_->unwatch(stream.app, stream.channel);
+  if (stream.dirty) std::erase(dirty_, &stream);
+  streams_.erase(place_of(stream.app, stream.channel));
+}
+
+}  // namespace polyglot::server

@@ -1,0 +1,17 @@
+#include "server/loop.hpp"
+
+#include <utility>
+
+namespace polyglot::server {
+
+Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
+    : gateway(the_gateway),
+      options(std::move(the_options)),
+      io(1),
+      handoff(io),
+      replies(options.cors_origins),
+      source(options.trusted_proxies),
+      hot_routes(gateway, source, options.max_batch_bytes),
+      input{} {}
+
+}  // namespace polyglot::server

@@ -1,0 +1,47 @@
+// Loop: what everything on the server's thread shares.
+//
+// Thread safety: the server's thread alone, but for the numbers, which any thread may read.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <string>
+
+#include "core/gateway.hpp"
+#include "server/connection.hpp"
+#include "server/handoff.hpp"
+#include "server/hot_routes.hpp"
+#include "server/http_reply.hpp"
+#include "server/request_id.hpp"
+#include "server/server_options.hpp"
+#include "server/source_address.hpp"
+
+namespace polyglot::server {
+
+struct Loop {
+  Loop(core::Gateway& the_gateway, ServerOptions the_options);
+
+  core::Gateway& gateway;
+  const ServerOptions options;
+  boost::asio::io_context io;
+  Handoff handoff;
+  ReplyWriter replies;
+  RequestIds request_ids;
+  SourceAddress source;
+  HotRoutes hot_routes;
+
+  Connections connections;
+  std::atomic<std::size_t> connection_count{0};  // written here alone
+  std::atomic<bool> draining{false};             // the same
+  std::int64_t drain_ends = 0;                   // by clock_ms
+  std::atomic<std::uint64_t> requests{0};
+
+  // Used within one call and then free for the next.
+  std::array<char, 65536> input;
+  std::string output;
+  std::string path;
+};
+
+}  // namespace polyglot::server

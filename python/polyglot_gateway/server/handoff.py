@@ -1,0 +1,220 @@
+"""What the C++ thread leaves to Python: requests for the application, and who may connect or join.
+
+Jobs come through a queue that wakes gevent's loop. A pool of greenlets works on them, and grows when all of it waits,
+because to make a greenlet costs more than most requests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+import gevent
+import structlog
+from gevent.event import Event
+from gevent.queue import SimpleQueue
+
+from polyglot_gateway import _core
+from polyglot_gateway.errors import GatewayError
+from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens
+
+MAX_GREENLETS = 1000
+"""Requests that the application works on at a time; more wait."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_STATUS = re.compile(r"[1-5][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
+
+_log = structlog.get_logger("polyglot_gateway.server")
+
+WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Headers = list[tuple[str, str]]
+Job = tuple[str, int, Any]
+
+
+class Handoff:
+    """Answers the jobs of one server."""
+
+    def __init__(
+        self, server: _core.Server, application: WsgiApplication, tokens: Tokens, environ: dict[str, Any]
+    ) -> None:
+        """Answer requests by `application` and questions by `tokens`.
+
+        Args:
+            server: Gives the jobs.
+            application: Called with each request (PEP 3333).
+            tokens: Decides who may connect and join.
+            environ: What the WSGI environment of every request has.
+        """
+        self._server = server
+        self._application = application
+        self._tokens = tokens
+        self._environ = environ
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._greenlets: list[gevent.Greenlet[..., Any]] = []
+        self._idle = 0
+        self._streams: dict[int, _Stream] = {}
+        self._watcher: Any = None
+
+    def start(self) -> None:
+        """Take jobs from now on."""
+        self._watcher = gevent.get_hub().loop.io(self._server.fileno(), 1)
+        self._watcher.start(self._take)
+
+    def stop(self) -> None:
+        """Take no more, and end what is under way."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+        gevent.killall(self._greenlets, block=False)
+
+    def _take(self) -> None:
+        """Called in the hub, so it must not wait."""
+        self._server.beat()
+        for job in self._server.take(self._environ):
+            kind, number, what = job
+            if kind in ("request", "question"):
+                self._jobs.put(job)
+            elif kind == "log":
+                _log.error(what[0], reason=what[1])
+            elif stream := self._streams.get(number):
+                stream.gone = stream.gone or kind == "gone"
+                stream.room.set()
+        for _ in range(min(self._jobs.qsize() - self._idle, MAX_GREENLETS - len(self._greenlets))):
+            self._greenlets.append(gevent.spawn(self._work))
+
+    def _work(self) -> None:
+        while True:
+            self._idle += 1
+            try:
+                kind, number, what = self._jobs.get()
+            finally:
+                self._idle -= 1
+            if kind == "request":
+                self._answer(number, what)
+            else:
+                self._decide(number, what)
+
+    def _answer(self, number: int, environ: dict[str, Any]) -> None:
+        reply = _Reply(self._server, number)
+        try:
+            body = self._application(environ, reply.start_response)
+            if type(body) is list and len(body) < 2 and not reply.written:
+                reply.whole(body[0] if body else b"")
+            else:
+                self._stream(number, reply, body)
+        except Exception as error:
+            _log.error("the application failed", exc_info=error, path=environ.get("PATH_INFO"))
+            reply.fail()
+
+    def _stream(self, number: int, reply: _Reply, body: Iterable[bytes]) -> None:
+        stream = self._streams[number] = _Stream()
+        try:
+            for chunk in itertools.chain(reply.written, body):
+                if chunk:
+                    self._send(stream, reply, chunk)
+                if stream.gone:
+                    return
+            reply.end()
+        finally:
+            del self._streams[number]
+            if close := getattr(body, "close", None):
+                close()
+
+    def _send(self, stream: _Stream, reply: _Reply, chunk: bytes) -> None:
+        stream.room.clear()
+        reply.more(chunk)
+        stream.room.wait()
+
+    def _decide(self, number: int, asked: dict[str, Any]) -> None:
+        try:
+            self._server.decide(number, self._ask(**asked))
+        except GatewayError as error:
+            self._server.deny(number, error.code, error.message)
+        except Exception as error:
+            _log.error("the authorize hook failed", exc_info=error, app=asked["app"], channel=asked["channel"])
+            self._server.deny(number, "internal_error", "The gateway could not decide; its log says why.")
+
+    def _ask(self, kind: str, token: str, params: bytes, **asked: Any) -> _core.Grant | None:
+        if kind == "verify":
+            return self._tokens.verify(token)
+        said = json.loads(params) if params else {}
+        request = AuthorizeRequest(
+            kind="connect" if kind == "connect" else "join",
+            token=token,
+            params=said if isinstance(said, dict) else {},
+            **asked,
+        )
+        return self._tokens.connect(request) if kind == "connect" else self._tokens.join(request)
+
+
+class _Stream:
+    """A reply that goes out in parts."""
+
+    __slots__ = ("gone", "room")
+
+    def __init__(self) -> None:
+        self.room = Event()
+        self.gone = False
+
+
+class _Reply:
+    """One reply, from start_response on; refuses what would break out of its header."""
+
+    __slots__ = ("_begun", "_headers", "_number", "_server", "_status", "written")
+
+    def __init__(self, server: _core.Server, number: int) -> None:
+        self._server = server
+        self._number = number
+        self._status = ""
+        self._headers: Headers = []
+        self._begun = False
+        self.written: list[bytes] = []
+
+    def start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
+        if exc_info and self._begun:
+            raise exc_info[1].with_traceback(exc_info[2])
+        if self._status and not exc_info:
+            raise AssertionError("start_response was called twice")
+        if not _STATUS.fullmatch(status):
+            raise ValueError(f"the status {status!r} is not a status")
+        for name, value in headers:
+            if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise ValueError(f"the header field {name!r} has characters that are not allowed")
+        self._status, self._headers = status, headers
+        return self.written.append
+
+    def whole(self, body: bytes) -> None:
+        if not self._status:
+            raise AssertionError("start_response was not called")
+        self._server.respond(self._number, self._status, self._headers, body)
+
+    def more(self, chunk: bytes) -> None:
+        if not self._begun:
+            self._begin()
+        self._server.send(self._number, chunk)
+
+    def end(self) -> None:
+        if not self._begun:
+            self._begin()
+        self._server.end(self._number)
+
+    def fail(self) -> None:
+        """After an exception: 500, or if the head is out already the end of the connection."""
+        if self._begun:
+            self._server.abort(self._number)
+            return
+        problem = _core.problem_json("internal_error", "The application failed; the gateway's log says how.")
+        status = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase}"
+        self._server.respond(self._number, status, [("Content-Type", "application/problem+json")], problem)
+
+    def _begin(self) -> None:
+        if not self._status:
+            raise AssertionError("start_response was not called")
+        self._begun = True
+        self._server.begin(self._number, self._status, self._headers)

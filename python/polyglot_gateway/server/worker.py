@@ -1,0 +1,113 @@
+"""gunicorn's gevent worker with the native server in it.
+
+`polyglot serve` runs it, and so does `gunicorn -k polyglot_gateway.server.worker.NativeWorker
+'polyglot_gateway.app:create_app()'`. A C++ thread serves the listening sockets that all workers share; the application
+runs in greenlets, and gets what the thread does not answer itself.
+
+The thread also gives gunicorn's master the sign of life, for as long as Python gave one itself within the last two
+minutes: Python code that blocks for less neither stops what C++ serves nor gets the worker killed, whatever --timeout
+is.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http.wsgi import base_environ
+from gunicorn.workers.ggevent import GeventWorker
+
+# Here, and not when it is first used: what cannot be imported stops the master, before it makes workers without end.
+from polyglot_gateway import _core
+from polyglot_gateway.app import Application
+from polyglot_gateway.server.handoff import Handoff
+
+BOOT_ERROR = 3
+"""Exit status that tells gunicorn's master to stop instead of starting the worker again."""
+
+_SCHEME_FIELD = "HTTP_X_FORWARDED_PROTO"
+
+
+class NativeWorker(GeventWorker):
+    """One process: a C++ thread that serves, and gevent's loop for the application."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stopping = Event()
+
+    @classmethod
+    def check_config(cls, cfg: Config, log: Logger) -> None:
+        """Refuse what the native server has not; called by the master before the first fork."""
+        if cfg.is_ssl:
+            log.error("NativeWorker has no TLS: leave --certfile out and put nginx in front")
+            sys.exit(1)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: drain."""
+        super().handle_exit(sig, frame)
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serve until told to stop, then until every client has gone or graceful_timeout is over."""
+        application = self.wsgi
+        if not isinstance(application, Application):
+            print("polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else", file=sys.stderr)
+            sys.exit(BOOT_ERROR)
+        server = application.native_server(max_connections=self.worker_connections)
+        handoff = Handoff(server, self._with_scheme(application), application.tokens, self._environ())
+        server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
+        handoff.start()
+        try:
+            while self.alive and server.requests() < self.max_requests:
+                self._show_life(server)
+                self._stopping.wait(1.0)
+            self._drain(application, server)
+        finally:
+            handoff.stop()
+            server.stop()
+
+    def _drain(self, application: Application, server: _core.Server) -> None:
+        application.drain()
+        server.drain(self.cfg.graceful_timeout)
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while not server.drained() and time.monotonic() < deadline:
+            self._show_life(server)
+            gevent.sleep(0.05)
+
+    def _show_life(self, server: _core.Server) -> None:
+        self.notify()  # also ends the worker when its master is gone
+        server.beat()
+
+    def _environ(self) -> dict[str, Any]:
+        """What the WSGI environment of every request has."""
+        name, port = "localhost", ""
+        address = self.sockets[0].getsockname()
+        if isinstance(address, tuple):
+            name, port = address[0], str(address[1])
+        return {
+            **base_environ(self.cfg),
+            "wsgi.multithread": True,
+            "wsgi.url_scheme": "http",
+            "SERVER_SOFTWARE": f"polyglot-gateway/{_core.__version__}",
+            "SERVER_NAME": name,
+            "SERVER_PORT": port,
+            "SCRIPT_NAME": "",
+        }
+
+    def _with_scheme(self, application: Application) -> Any:
+        """The application, told of https by a proxy that gunicorn is told to believe (forwarded_allow_ips)."""
+        trusted = {address.strip() for address in self.cfg.forwarded_allow_ips}
+
+        def call(environ: dict[str, Any], start_response: Any) -> Any:
+            if environ.get(_SCHEME_FIELD) == "https" and (
+                "*" in trusted or environ["REMOTE_ADDR"] in trusted or not environ["REMOTE_ADDR"]
+            ):
+                environ["wsgi.url_scheme"] = "https"
+            return application.falcon(environ, start_response)
+
+        return call

@@ -1,0 +1,99 @@
+"""The two servers, as `polyglot serve` runs them: the same apps, keys and rules, and a data folder each."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.raw_http import RawConnection
+from tests.serving import Gateway, free_port
+
+SERVERS = ("wsgi", "native")
+SECRET = "the secret that signs the tokens of the tests, long enough for any algorithm"
+
+KEYS = {
+    "demo": {
+        "full-key": ["publish", "history", "subscribe", "admin"],
+        "reader-key": ["history", "subscribe"],
+        "writer-key": ["publish"],
+        "ключ": ["publish"],
+    },
+    "other": {"other-key": ["publish", "history", "subscribe", "admin"]},
+}
+
+CONFIG = """
+cors_origins = ["https://app.example", "http://localhost:3000"]
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]
+max_batch_bytes = 8192
+history_size = 200
+
+[apps.demo]
+rules = [
+  { channels = "public:*", public_read = true },
+  { channels = "small:*", max_event_bytes = 128 },
+  { channels = "short:*", history_size = 3 },
+]
+"""
+
+
+def _config() -> str:
+    blocks = [
+        f'[[apps.{app}.keys]]\nname = "{number}"\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
+        f"scopes = {scopes}\n"
+        for app, keys in KEYS.items()
+        for number, (key, scopes) in enumerate(keys.items())
+    ]
+    return CONFIG + "\n".join(blocks)
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Gateway]]:
+    """Starts the server of that name, with two workers; what it started is killed at the end of the session."""
+    started: list[Gateway] = []
+
+    def start(name: str) -> Gateway:
+        folder: Path = tmp_path_factory.mktemp(name)
+        (folder / "polyglot.toml").write_text(_config())
+        environment = {"POLYGLOT_ENV": "prod", "JWT_SECRET": SECRET}
+        started.append(Gateway(folder, free_port(), ("--workers", "2", "--server", name), environment))
+        return started[-1].wait_until_ready()
+
+    yield start
+    for gateway in started:
+        gateway.kill_everything()
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[[str], Gateway], server_name: str) -> Gateway:
+    """Each of the servers in turn."""
+    return start_server(server_name)
+
+
+@pytest.fixture(scope="session")
+def reference(start_server: Callable[[str], Gateway]) -> Gateway:
+    """The WSGI server, with which each is compared; with itself too, which shows that the comparison is fair."""
+    return start_server("wsgi")
+
+
+@pytest.fixture
+def connect(server: Gateway) -> Iterator[Callable[[], RawConnection]]:
+    """Opens a connection to the server; it is closed at the end of the test."""
+    opened: list[RawConnection] = []
+
+    def open_one() -> RawConnection:
+        opened.append(RawConnection(server.port))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def raw(connect: Callable[[], RawConnection]) -> RawConnection:
+    return connect()
