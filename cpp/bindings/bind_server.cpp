@@ -204,13 +204,13 @@ void bind_server(py::module_& module) {
   using namespace py::literals;
   py::class_<OpenServer> type(module, "Server");
   type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
-                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_to_join) {
+                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python) {
              return std::make_unique<OpenServer>(
                  gateway.share(), server::ServerOptions{max_batch_bytes, std::move(cors_origins),
-                                                        std::move(trusted_proxies), max_connections, asks_to_join});
+                                                        std::move(trusted_proxies), max_connections, asks_python});
            }),
            "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
-           "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_to_join"_a = false)
+           "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false)
       .def(
           "start",
           [](OpenServer& server, const std::vector<int>& sockets, int heartbeat) {

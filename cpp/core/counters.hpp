@@ -27,10 +27,11 @@ enum class Counter : std::uint8_t {
   repairs,            // torn states repaired after a writer died
   evictions,          // channels evicted to make room
   forgets,            // pasts forgotten on request
+  slow_readers,       // sockets closed because they read too slowly
   refused_first = 32  // refusals by code: refused_first + code
 };
 static_assert(static_cast<std::size_t>(Counter::refused_first) + kCodeCount <= kCounters);
-inline constexpr std::size_t kNamedCounters = static_cast<std::size_t>(Counter::forgets) + 1;
+inline constexpr std::size_t kNamedCounters = static_cast<std::size_t>(Counter::slow_readers) + 1;
 std::string_view counter_name(Counter counter);
 
 enum class Timer : std::uint8_t { publish, history };

@@ -32,8 +32,10 @@ class Connection : public std::enable_shared_from_this<Connection>,
 
   // Once a second: cuts off who takes nothing or lingers too long, then asks look_at_clock.
   void check_clock(std::int64_t now);
-  // The server stops: say so to the client, soon if not at once.
-  virtual void drain() = 0;
+  // The server stops: say so to the client. Subscribers go at `at`, each at a time of its own, so that they do not all
+  // come back at once.
+  virtual void drain(std::int64_t at) = 0;
+  virtual bool is_subscriber() const { return false; }
   bool is_open() const { return socket_.is_open(); }
   void close();
 
@@ -64,6 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection>,
   std::ptrdiff_t receive(char* data, std::size_t size);
   // Sends no more and reads what comes until the client goes, so that it can read what was sent last (RFC 9112 §9.6).
   void linger();
+  bool is_lingering() const { return lingering_; }
 
   // The socket leaves this connection, for one that speaks something else.
   Socket release();

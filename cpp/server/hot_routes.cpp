@@ -122,7 +122,9 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
   }
   switch (routed.route) {
     case Route::publish: {
+      hub_.before_publish();
       const auto ack = gateway_.publish(routed.app, routed.channel, body, sender);
+      hub_.after_publish();
       if (!ack.ok()) return ack.status();
       body_.clear();
       core::append_ack_json(body_, ack.value());
@@ -131,8 +133,10 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
     }
     case Route::batch:
     case Route::broadcast: {
+      hub_.before_publish();
       auto results = routed.route == Route::batch ? gateway_.publish_batch(routed.app, body, is_ndjson(request), sender)
                                                   : gateway_.broadcast(routed.app, body, sender);
+      hub_.after_publish();
       if (!results.ok()) return results.status();
       body_ = std::move(results).value();
       break;

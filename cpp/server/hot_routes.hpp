@@ -13,6 +13,7 @@
 #include "core/gateway.hpp"
 #include "server/http_reply.hpp"
 #include "server/http_request.hpp"
+#include "server/hub.hpp"
 #include "server/routes.hpp"
 #include "server/source_address.hpp"
 
@@ -20,8 +21,8 @@ namespace polyglot::server {
 
 class HotRoutes {
  public:
-  HotRoutes(core::Gateway& gateway, const SourceAddress& source, std::size_t max_batch_bytes)
-      : gateway_(gateway), source_(source), max_batch_bytes_(max_batch_bytes) {}
+  HotRoutes(core::Gateway& gateway, Hub& hub, const SourceAddress& source, std::size_t max_batch_bytes)
+      : gateway_(gateway), hub_(hub), source_(source), max_batch_bytes_(max_batch_bytes) {}
 
   // Whether the request can be answered here; else it is the application's. `query` is filled for those that have one.
   bool take(const HttpRequest& request, const Routed& routed, const HttpTarget& target);
@@ -40,6 +41,7 @@ class HotRoutes {
   bool take_history(std::string_view query);
 
   core::Gateway& gateway_;
+  Hub& hub_;
   const SourceAddress& source_;
   std::size_t max_batch_bytes_;
   core::HistoryRequest history_;

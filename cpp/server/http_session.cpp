@@ -1,9 +1,6 @@
 #include "server/http_session.hpp"
 
 #include <algorithm>
-#include <array>
-#include <boost/beast/core/string.hpp>
-#include <charconv>
 
 #include "server/loop.hpp"
 
@@ -13,9 +10,6 @@ namespace {
 using core::Code;
 using core::Status;
 
-// Above it the application waits before it sends more of a reply.
-constexpr std::size_t kMuchUnsent = 262144;
-
 bool is_token_char(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
@@ -23,10 +17,6 @@ bool is_token_char(char c) {
 
 Status too_large(std::size_t limit) {
   return {Code::payload_too_large, "The body is larger than the " + std::to_string(limit) + " bytes allowed here."};
-}
-
-bool has_body(int status) {
-  return status >= 200 && status != 204 && status != 304;
 }
 
 }  // namespace
@@ -162,8 +152,20 @@ bool HttpSession::take_head(std::string_view& bytes) {
 void HttpSession::route() {
   target_ = HttpTarget::parse(request_->target());
   routed_ = find_route(request_->method(), target_, loop().path);
-  native_ = routed_.route != Route::other && loop().hot_routes.take(*request_, routed_, target_) &&
-            !(routed_.route == Route::ready && loop().draining);
+  native_ = routed_.route != Route::other && takes();
+}
+
+bool HttpSession::takes() {
+  switch (routed_.route) {
+    case Route::websocket:
+      return true;
+    case Route::events:
+      return !loop().draining && takes_events_request();
+    case Route::ready:
+      return !loop().draining;  // the application knows why not
+    default:
+      return loop().hot_routes.take(*request_, routed_, target_);
+  }
 }
 
 bool HttpSession::take_body(std::string_view& bytes) {
@@ -240,6 +242,8 @@ bool HttpSession::welcome_body() {
 
 void HttpSession::answer(std::string_view body) {
   if (!native_) return hand_off(body);
+  if (routed_.route == Route::events) return open_events();
+  if (routed_.route == Route::websocket) return open_socket();
   Status status;
   if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_);
   Reply reply;
@@ -264,83 +268,6 @@ void HttpSession::finish_request() {
   phase_ = Phase::head;
   deadline_ = clock_ms() + (loop().draining ? kDrainIdleTime : kIdleTime);
   if (!keep_alive_) ends_ = true;
-}
-
-void HttpSession::hand_off(std::string_view body) {
-  phase_ = Phase::application;
-  ApplicationRequest request{request_->copy_head(), std::string(body), address_, port_};
-  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  application_ = loop().handoff.give(
-      std::move(request), [self = std::move(self)](ApplicationReply& part) { self->on_application_reply(part); });
-}
-
-void HttpSession::begin_application_reply(const ApplicationReply& part, bool whole) {
-  std::string& output = loop().output;
-  bool has_length = false;
-  bool closes = false;
-  for (const auto& [name, value] : part.fields) {
-    has_length |= boost::beast::iequals(name, "content-length");
-    closes |= boost::beast::iequals(name, "connection") && boost::beast::iequals(value, "close");
-  }
-  int status = 0;
-  std::from_chars(part.status.data(), part.status.data() + part.status.size(), status);
-  const bool with_body = has_body(status) && request_->method() != HttpRequest::Verb::head;
-  chunked_reply_ = !whole && !has_length && with_body && request_->version() == 11;
-  if (closes || (!whole && !has_length && !chunked_reply_ && with_body)) keep_alive_ = false;
-  if (loop().draining) keep_alive_ = false;
-  Recipient recipient;
-  recipient.keep_alive = keep_alive_;
-  recipient.version = request_->version();
-  loop().replies.append_head(output, part.status, recipient);
-  for (const auto& [name, value] : part.fields) {
-    if (boost::beast::iequals(name, "connection") || boost::beast::iequals(name, "transfer-encoding") ||
-        boost::beast::iequals(name, "date") || boost::beast::iequals(name, "server")) {
-      continue;
-    }
-    output.append(name).append(": ").append(value).append("\r\n");
-  }
-  if (chunked_reply_) output.append("Transfer-Encoding: chunked\r\n");
-  if (whole && !has_length && has_body(status)) {
-    output.append("Content-Length: ").append(std::to_string(part.body.size())).append("\r\n");
-  }
-  output.append("\r\n");
-  if (whole && with_body) output.append(part.body);
-}
-
-void HttpSession::on_application_reply(ApplicationReply& part) {
-  if (!is_open()) return;
-  using Part = ApplicationReply::Part;
-  std::string& output = loop().output;
-  output.clear();
-  switch (part.part) {
-    case Part::whole:
-    case Part::begin:
-      begin_application_reply(part, part.part == Part::whole);
-      phase_ = Phase::streaming;
-      break;
-    case Part::more:
-      if (chunked_reply_ && !part.body.empty()) {
-        std::array<char, 16> size{};
-        const auto end = std::to_chars(size.data(), size.data() + size.size(), part.body.size(), 16).ptr;
-        output.append(size.data(), end).append("\r\n").append(part.body).append("\r\n");
-      } else if (request_->method() != HttpRequest::Verb::head) {
-        output.append(part.body);
-      }
-      break;
-    case Part::end:
-      if (chunked_reply_) output.append("0\r\n\r\n");
-      break;
-    case Part::abort:
-      return close();  // the client must see that the reply is not whole
-  }
-  if (part.part == Part::whole || part.part == Part::end) {
-    application_ = 0;
-    finish_request();
-    take_kept();
-    return flush();
-  }
-  send(output);
-  if (is_open() && unsent() < kMuchUnsent) loop().handoff.tell_room(application_);
 }
 
 void HttpSession::on_sent() {
@@ -397,7 +324,7 @@ void HttpSession::look_at_clock(std::int64_t now) {
   }
 }
 
-void HttpSession::drain() {
+void HttpSession::drain(std::int64_t) {
   if (phase_ == Phase::head && in_.empty()) deadline_ = std::min(deadline_, clock_ms() + kDrainIdleTime);
 }
 

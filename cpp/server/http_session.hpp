@@ -18,9 +18,14 @@
 #include "server/http_reply.hpp"
 #include "server/http_request.hpp"
 #include "server/routes.hpp"
+#include "server/socket_request.hpp"
 #include "server/source_address.hpp"
+#include "server/sse_session.hpp"
 
 namespace polyglot::server {
+
+// Unsent bytes above which a session stops to make more.
+inline constexpr std::size_t kMuchUnsent = 262144;
 
 class HttpSession final : public Connection {
  public:
@@ -29,7 +34,7 @@ class HttpSession final : public Connection {
   ~HttpSession() override;
 
   void start();
-  void drain() override;
+  void drain(std::int64_t at) override;
 
  private:
   enum class Phase : std::uint8_t { head, body, application, streaming };
@@ -54,9 +59,23 @@ class HttpSession final : public Connection {
   std::size_t body_limit() const;
   void answer(std::string_view body);
   void answer_problem(const core::Status& status);
+  bool takes();
+
+  // http_session_application.cpp
   void hand_off(std::string_view body);
   void on_application_reply(ApplicationReply& part);
   void begin_application_reply(const ApplicationReply& part, bool whole);
+
+  // http_session_subscriber.cpp: the connection goes on as something else.
+  bool takes_events_request();
+  void open_events();
+  void start_events(const Recipient& to);
+  void open_socket();
+  void start_socket(const Verdict& verdict);
+  void remember_recipient();
+  // Answers what was refused after a question to Python.
+  void refuse_later(const core::Status& status);
+
   void refuse(const core::Status& status);
   void give_up_late(const core::Status& status);
   void finish_request();
@@ -80,6 +99,10 @@ class HttpSession final : public Connection {
   HttpTarget target_;
   Routed routed_;
   bool native_ = false;
+  SseRequest events_;                              // of a request for them
+  std::unique_ptr<SocketRequest> socket_request_;  // while it is decided
+  std::string later_id_;
+  std::string later_origin_;
   std::uint64_t application_ = 0;  // id of the request that the application has
 };
 

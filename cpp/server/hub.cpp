@@ -256,7 +256,10 @@ void Hub::catch_up(Subscription& subscription, std::string& alone) {
     dirty_.push_back(&stream);
     schedule_poll();
   }
-  if (!read(stream, subscription.offset_, subscription.epoch_, kEventsPerPage).ok()) return;
+  if (!read(stream, subscription.offset_, subscription.epoch_, kEventsPerPage).ok()) {
+    subscription.cut_ = true;
+    return subscription.subscriber_.too_slow(subscription);
+  }
   if (page_.gap != core::GapReason::none) {
     const Gap gap = gap_of(page_);
     stream.write_gap(alone, subscription.encoding_, gap);
@@ -271,6 +274,7 @@ void Hub::catch_up(Subscription& subscription, std::string& alone) {
   }
   if (subscription.epoch_ == stream.epoch && subscription.offset_ == stream.offset) {
     go_live(subscription, subscription.frames().end());
+    subscription.subscriber_.went_live(subscription);
   }
 }
 

@@ -11,7 +11,9 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       handoff(io),
       replies(options.cors_origins),
       source(options.trusted_proxies),
-      hot_routes(gateway, source, options.max_batch_bytes),
+      hub(io, gateway),
+      presence(gateway, hub),
+      hot_routes(gateway, hub, source, options.max_batch_bytes),
       input{} {}
 
 }  // namespace polyglot::server

@@ -14,6 +14,8 @@
 #include "server/handoff.hpp"
 #include "server/hot_routes.hpp"
 #include "server/http_reply.hpp"
+#include "server/hub.hpp"
+#include "server/presence_board.hpp"
 #include "server/request_id.hpp"
 #include "server/server_options.hpp"
 #include "server/source_address.hpp"
@@ -30,6 +32,8 @@ struct Loop {
   ReplyWriter replies;
   RequestIds request_ids;
   SourceAddress source;
+  Hub hub;
+  PresenceBoard presence;
   HotRoutes hot_routes;
 
   Connections connections;

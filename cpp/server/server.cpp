@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{1000};
 constexpr std::chrono::milliseconds kDrainTick{50};
+constexpr double kFewPerSubscriber = 10;  // milliseconds
 
 // Sockets are many; whatever the shell's default is, the hard limit is what the operator allows.
 void raise_descriptor_limit() {
@@ -73,6 +74,8 @@ void Server::tick() {
     futimens(heartbeat_fd_, times);
   }
   look_at_clocks();
+  loop_.hub.look();
+  loop_.presence.look();
   timer_.expires_after(loop_.draining ? kDrainTick : kTick);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
@@ -96,8 +99,19 @@ void Server::drain(double seconds) {
     loop_.drain_ends = clock_ms() + static_cast<std::int64_t>(seconds * 1000);
     for (const auto& listener : listeners_) listener->stop();
     std::vector<std::shared_ptr<Connection>> all;
-    for (Connection& connection : loop_.connections) all.push_back(connection.shared_from_this());
-    for (const auto& connection : all) connection->drain();
+    std::size_t subscribers = 0;
+    for (Connection& connection : loop_.connections) {
+      all.push_back(connection.shared_from_this());
+      subscribers += connection.is_subscriber() ? 1 : 0;
+    }
+    // Half of the time is for their leaving; few go faster.
+    const double each = std::min(kFewPerSubscriber, 500 * seconds / static_cast<double>(subscribers + 1));
+    const std::int64_t now = clock_ms();
+    double delay = 0;
+    for (const auto& connection : all) {
+      connection->drain(now + static_cast<std::int64_t>(delay));
+      if (connection->is_subscriber()) delay += each;
+    }
     timer_.cancel();
     tick();
   });

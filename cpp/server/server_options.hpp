@@ -15,7 +15,7 @@ struct ServerOptions {
   std::vector<std::string> cors_origins = {};
   std::vector<std::string> trusted_proxies = {};
   std::size_t max_connections = 100'000;  // beyond it new ones wait in the listener's queue
-  bool asks_to_join = false;              // each join is decided by Python, not only each connect
+  bool asks_python = false;               // Python decides each connect and join, not only those with a token
 };
 
 // In milliseconds.

@@ -29,6 +29,8 @@ class Subscriber : public boost::intrusive::list_base_hook<boost::intrusive::tag
   virtual void serve() = 0;
   // It is so far behind that the frames it stands at go away.
   virtual void too_slow(Subscription& subscription) = 0;
+  // It has caught up. What is said now goes out before anything that is new.
+  virtual void went_live(Subscription& subscription) = 0;
 
  protected:
   std::vector<Subscription*> pending_;  // those that have more; each once

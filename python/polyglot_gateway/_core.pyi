@@ -63,9 +63,9 @@ class Server:
         cors_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
         max_connections: int = 100_000,
-        asks_to_join: bool = False,
+        asks_python: bool = False,
     ) -> None:
-        """`asks_to_join`: each join is a question too, not only each connect."""
+        """`asks_python`: each connect and join is a question, not only those with a token."""
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
         """Serve on copies of these listening sockets, and touch the file `heartbeat` once a second. OSError."""

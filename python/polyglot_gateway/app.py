@@ -104,7 +104,7 @@ class Application:
             cors_origins=self.settings.cors_origins,
             trusted_proxies=self.settings.trusted_proxies,
             max_connections=max_connections,
-            asks_to_join=self.settings.authorize is not None,
+            asks_python=self.settings.authorize is not None,
         )
 
     def reload(self) -> None:

@@ -1,0 +1,188 @@
+// HttpSession: the requests after which the connection carries events: server-sent events and WebSocket.
+#include <charconv>
+#include <utility>
+
+#include "core/epoch.hpp"
+#include "server/http_session.hpp"
+#include "server/loop.hpp"
+#include "server/websocket_session.hpp"
+
+namespace polyglot::server {
+namespace {
+
+using core::Status;
+
+constexpr std::string_view kSseFields = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
+
+// <epoch>:<offset>, or only <offset> where the epoch may be left out.
+bool parse_position(std::string_view text, bool epoch_needed, SseRequest& request) {
+  const std::size_t colon = text.rfind(':');
+  std::uint64_t number = 0;
+  if (colon == std::string_view::npos ? epoch_needed : !core::parse_epoch(text.substr(0, colon), number)) return false;
+  const std::string_view offset = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(offset.data(), offset.data() + offset.size(), number);
+  if (offset.empty() || offset.size() > 19 || error != std::errc() || end != offset.data() + offset.size()) {
+    return false;
+  }
+  request.epoch = colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
+  request.since = number;
+  return number <= kMaxOffset;
+}
+
+}  // namespace
+
+// Fills events_; false when the application has to say what is wrong with the request.
+bool HttpSession::takes_events_request() {
+  const HttpRequest& request = *request_;
+  if (request.repeated(Field::api_key) || request.repeated(Field::authorization) ||
+      request.repeated(Field::last_event_id) || request.repeated(Field::request_id) ||
+      request.repeated(Field::origin)) {
+    return false;
+  }
+  const auto parameters = parse_query(target_.query);
+  if (!parameters) return false;
+  events_ = {};
+  int keys = 0;
+  int sinces = 0;
+  std::string since;
+  for (const auto& [name, value] : *parameters) {
+    if (name == "key" && ++keys != 0) events_.key = value;
+    if (name == "since" && ++sinces != 0) since = value;
+  }
+  if (keys > 1 || sinces > 1 || !is_plain(events_.key)) return false;
+  if (!request.value(Field::last_event_id).empty()) {
+    if (!parse_position(request.value(Field::last_event_id), true, events_)) return false;
+  } else if (sinces != 0 && !parse_position(since, false, events_)) {
+    return false;
+  }
+  events_.app = routed_.app;
+  events_.channel = routed_.channel;
+  events_.chunked = request.version() == 11;
+  if (request.has(Field::api_key)) {
+    events_.key = request.value(Field::api_key);
+  } else if (const auto bearer = bearer_token(request.value(Field::authorization)); !bearer.empty()) {
+    events_.token = bearer;
+    events_.key.clear();
+  } else if (looks_like_token(events_.key)) {
+    events_.token = std::move(events_.key);
+    events_.key.clear();
+  }
+  return true;
+}
+
+void HttpSession::open_events() {
+  Status status = loop().gateway.authorize(events_.app, events_.channel, events_.key, core::kSubscribe);
+  if (status.code() == core::Code::unauthorized && !events_.token.empty()) {
+    phase_ = Phase::application;
+    Question question;
+    question.kind = Question::Kind::verify;
+    question.app = events_.app;
+    question.channel = events_.channel;
+    question.token = events_.token;
+    auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+    remember_recipient();
+    return loop().handoff.ask(std::move(question), [self](const Verdict& verdict) {
+      if (!self->is_open()) return;
+      self->loop().output.clear();
+      const std::int64_t now_s = core::system_time_ns() / 1'000'000'000;
+      Status allowed = verdict.status;
+      if (allowed.ok()) {
+        allowed = verdict.grant->check(self->events_.app, self->events_.channel, core::kSubscribe, now_s);
+      }
+      if (!allowed.ok()) return self->refuse_later(allowed);
+      self->start_events({self->later_id_, self->later_origin_, false, true, 11});
+    });
+  }
+  if (!status.ok()) return answer_problem(status);
+  start_events(recipient());
+}
+
+void HttpSession::start_events(const Recipient& to) {
+  Recipient recipient = to;
+  recipient.keep_alive = events_.chunked;
+  recipient.version = 11;
+  std::string head = std::move(loop().output);  // answers to what came before
+  std::string fields(kSseFields);
+  if (events_.chunked) fields += "Transfer-Encoding: chunked\r\n";
+  loop().replies.append_stream_head(head, {200, "text/event-stream", {}, fields}, recipient);
+  loop().output.clear();
+  if (is_sending()) return close();  // the client asked for much and read nothing: it may come again
+  const auto session = std::make_shared<SseSession>(loop(), release(), events_.chunked);
+  phase_ = Phase::application;
+  if (const Status status = session->start(events_, head); !status.ok()) {
+    loop().replies.append_problem(loop().output, status, recipient);
+    session->send_and_close(loop().output);
+    loop().output.clear();
+  }
+}
+
+void HttpSession::open_socket() {
+  auto parsed = parse_socket_request(*request_, target_.query);
+  Status status = parsed.ok() ? Status() : parsed.status();
+  if (status.ok()) status = check_handshake(*request_, parsed.value());
+  if (status.ok() && loop().draining) {
+    status = {core::Code::overloaded, "This worker is shutting down; connect again."};
+  }
+  if (!status.ok()) return answer_problem(status);
+  SocketRequest socket = std::move(parsed).value();
+  socket.identity.source_ip = loop().source.of(peer_, request_->value(Field::forwarded_for));
+  remember_recipient();
+  const bool asks = loop().options.asks_python || !socket.token.empty();
+  Question question;
+  if (asks) {
+    question.app = socket.identity.app;
+    question.token = socket.token;
+    question.api_key = socket.identity.api_key;
+    question.params = socket.params;
+    question.source_ip = socket.identity.source_ip;
+    question.head = request_->copy_head();
+  }
+  socket_request_ = std::make_unique<SocketRequest>(std::move(socket));
+  phase_ = Phase::application;
+  if (!asks) return start_socket({});
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  loop().handoff.ask(std::move(question), [self](const Verdict& verdict) {
+    if (!self->is_open()) return;
+    self->loop().output.clear();
+    self->start_socket(verdict);
+  });
+}
+
+void HttpSession::start_socket(const Verdict& verdict) {
+  SocketRequest& socket = *socket_request_;
+  Status status = verdict.status;
+  Identity& identity = socket.identity;
+  identity.grant = verdict.grant;
+  if (status.ok() && identity.grant != nullptr && identity.grant->app() != identity.app) {
+    status = {core::Code::forbidden, "The token is for another app."};
+  }
+  // A key that is none is refused here, though public channels need none.
+  if (status.ok() && identity.grant == nullptr && !identity.api_key.empty()) {
+    status = loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
+  }
+  if (!status.ok()) return refuse_later(status);
+  std::string head = std::move(loop().output);
+  loop().output.clear();
+  head += handshake_reply(socket, later_id_);
+  if (is_sending()) return close();
+  const auto session = std::make_shared<WebSocketSession>(loop(), release(), std::move(identity));
+  session->start(head, in_);
+}
+
+// What a reply needs of the request, whose bytes are gone when Python has decided.
+void HttpSession::remember_recipient() {
+  const Recipient now = recipient();
+  later_id_ = now.request_id;
+  later_origin_ = now.origin;
+}
+
+void HttpSession::refuse_later(const Status& status) {
+  loop().gateway.counters().add_refused(status.code());
+  loop().replies.append_problem(loop().output, status, {later_id_, later_origin_, false, keep_alive_, 11});
+  finish_request();
+  take_kept();
+  flush();
+}
+
+}  // namespace polyglot::server

@@ -1,0 +1,84 @@
+#include "server/sse_session.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "core/epoch.hpp"
+#include "server/loop.hpp"
+
+namespace polyglot::server {
+namespace {
+
+constexpr std::string_view kRetry = "retry: 2000\nid: ";
+
+std::string in_chunk(std::string_view text) {
+  char size[16];
+  std::string chunk(size, std::to_chars(size, size + sizeof(size), text.size(), 16).ptr);
+  return chunk.append("\r\n").append(text).append("\r\n");
+}
+
+}  // namespace
+
+SseSession::SseSession(Loop& loop, Socket socket, bool chunked)
+    : SubscriberConnection(loop, std::move(socket)), chunked_(chunked) {}
+
+core::Status SseSession::start(const SseRequest& request, std::string_view head) {
+  auto started = loop().hub.subscribe(*this, request.app, request.channel, encoding(), request.since, request.epoch);
+  if (!started.ok()) return started.status();
+  // A position without data, to come back to before the first event.
+  std::string block(kRetry);
+  block += request.epoch.empty() ? core::epoch_text(started->epoch) : request.epoch;
+  block += ':' + std::to_string(started->position) + "\n\n";
+  std::string bytes(head);
+  send(bytes.append(chunked_ ? in_chunk(block) : block));
+  if (!is_open()) return {};
+  subscription_ = std::move(started->subscription);
+  loop().hub.begin(*subscription_);
+  deadline_ = clock_ms() + kSseHeartbeat;
+  wait_to_read();
+  return {};
+}
+
+void SseSession::send_and_close(std::string_view bytes) {
+  send(bytes);
+  linger();
+}
+
+void SseSession::serve() {
+  SubscriberConnection::serve();
+  deadline_ = served_at() + kSseHeartbeat;
+}
+
+void SseSession::look_at_clock(std::int64_t now) {
+  if (ends_at_ != 0 && now >= ends_at_) return end();
+  if (now < deadline_ || is_sending()) return;
+  deadline_ = now + kSseHeartbeat;
+  send(chunked_ ? in_chunk(":\n\n") : ":\n\n");
+}
+
+void SseSession::on_readable() {
+  // Nothing is expected but the end.
+  if (receive(loop().input.data(), loop().input.size()) == 0) return close();
+  wait_to_read();
+}
+
+void SseSession::on_closed() {
+  subscription_.reset();
+}
+
+void SseSession::too_slow(Subscription&) {
+  end();
+}
+
+void SseSession::end() {
+  if (is_lingering()) return;
+  if (chunked_) send("0\r\n\r\n");
+  linger();
+}
+
+void SseSession::drain(std::int64_t at) {
+  ends_at_ = at;
+  look_at_clock(clock_ms());
+}
+
+}  // namespace polyglot::server

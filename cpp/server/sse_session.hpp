@@ -1,0 +1,58 @@
+// SseSession: the events of one channel as server-sent events (WHATWG HTML, "Server-sent events").
+//
+// The `id` of every block is the position after it, <epoch>:<offset>; a client that sends the last one back misses
+// nothing. A comment goes out when there was no event for a while.
+//
+// Thread safety: the server's thread alone.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/hub.hpp"
+#include "server/subscriber_connection.hpp"
+
+namespace polyglot::server {
+
+inline constexpr std::int64_t kSseHeartbeat = 15'000;  // milliseconds
+
+// What a reader asks for.
+struct SseRequest {
+  std::string app;
+  std::string channel;
+  std::string key;    // API key or token in the URL, for browsers, whose EventSource cannot send header fields
+  std::string token;  // of the Authorization field
+  std::string epoch;  // empty: the present one
+  std::optional<std::uint64_t> since;
+  bool chunked = true;
+};
+
+class SseSession final : public SubscriberConnection {
+ public:
+  SseSession(Loop& loop, Socket socket, bool chunked);
+
+  // Sends the head and the position, and subscribes. Errors as Hub::subscribe; nothing was sent then.
+  core::Status start(const SseRequest& request, std::string_view head);
+  void drain(std::int64_t at) override;
+  void serve() override;
+  void too_slow(Subscription& subscription) override;
+  void went_live(Subscription&) override {}
+
+  // What is said in place of a stream that could not start.
+  void send_and_close(std::string_view bytes);
+
+ private:
+  void look_at_clock(std::int64_t now) override;
+  void on_readable() override;
+  void on_closed() override;
+  void end();
+  Encoding encoding() const { return chunked_ ? Encoding::sse_chunked : Encoding::sse; }
+
+  bool chunked_;
+  std::int64_t ends_at_ = 0;  // once the server stops
+  std::unique_ptr<Subscription> subscription_;
+};
+
+}  // namespace polyglot::server
