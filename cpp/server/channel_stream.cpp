@@ -103,10 +103,7 @@ void ChannelStream::write_gap(std::string& out, Encoding encoding, const Gap& ga
   json.append("\",\"offset\":");
   append_number(json, gap.offset);
   json.push_back('}');
-  std::string message;
-  append_push(message, "null", '"' + channel + '"', "gap", json);
-  append_frame_head(out, message.size());
-  out.append(message);
+  write_message(out, "gap", json);
 }
 
 void ChannelStream::append_event(std::uint64_t at, std::string_view envelope) {
@@ -134,14 +131,18 @@ void ChannelStream::append_gap(const Gap& gap) {
   }
 }
 
+void ChannelStream::write_message(std::string& out, std::string_view event, std::string_view payload) const {
+  thread_local std::string message;
+  message.clear();
+  append_push(message, "null", '"' + channel + '"', event, payload);
+  append_frame_head(out, message.size());
+  out.append(message);
+}
+
 void ChannelStream::append_message(std::string_view event, std::string_view payload) {
   Readers& to = readers[static_cast<std::size_t>(Encoding::websocket)];
   if (to.live.empty()) return;
-  std::string message;
-  append_push(message, "null", '"' + channel + '"', event, payload);
-  std::string& out = to.frames.open_frame(message.size() + kMaxFrameHeader);
-  append_frame_head(out, message.size());
-  out.append(message);
+  write_message(to.frames.open_frame(channel.size() + event.size() + payload.size() + kWrapping), event, payload);
   to.frames.commit(offset, false);
   to.behind = to.live.size();
 }

@@ -53,6 +53,8 @@ struct ChannelStream {
   void write_event(std::string& out, Encoding encoding, std::uint64_t at_epoch, std::uint64_t offset,
                    std::string_view envelope) const;
   void write_gap(std::string& out, Encoding encoding, const Gap& gap) const;
+  // A Phoenix message as a frame.
+  void write_message(std::string& out, std::string_view event, std::string_view payload) const;
 
   bool is_unused() const { return subscriptions == 0; }
   bool has_live(Encoding encoding) const { return !readers[static_cast<std::size_t>(encoding)].live.empty(); }

@@ -54,6 +54,7 @@ bool HotRoutes::take(const HttpRequest& request, const Routed& routed, const Htt
              is_plain(request.value(Field::idempotency_key));
     case Route::history:
       return take_history(target.query);
+    case Route::presence:
     case Route::alive:
     case Route::ready:
       return true;
@@ -150,6 +151,18 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
       if (!events.ok()) return events.status();
       reply.body = events.value();
       return {};
+    }
+    case Route::presence: {
+      const std::string_view key = request.value(Field::api_key);
+      if (Status status = gateway_.authorize(routed.app, routed.channel, key, core::kHistory); !status.ok()) {
+        return status;
+      }
+      body_.assign("{\"app_id\":\"").append(routed.app).append("\",\"channel\":\"").append(routed.channel);
+      body_.append("\",\"count\":").append(std::to_string(presence_.members(routed.app, routed.channel)));
+      body_.append(",\"members\":");
+      presence_.append_state(body_, routed.app, routed.channel);
+      body_.push_back('}');
+      break;
     }
     case Route::alive:
       reply.body = "{\"status\":\"alive\"}";

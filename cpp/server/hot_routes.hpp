@@ -1,4 +1,4 @@
-// The routes that the server answers itself: publish, batch, broadcast, history, /alive and /ready.
+// The routes that the server answers itself: publish, batch, broadcast, history, presence, /alive and /ready.
 //
 // Only the plain case is answered here. What is rare, such as bearer tokens, odd content types, fields that are sent
 // twice or parameters that are not valid, goes to the application, which has the words for all of it, so that both
@@ -14,6 +14,7 @@
 #include "server/http_reply.hpp"
 #include "server/http_request.hpp"
 #include "server/hub.hpp"
+#include "server/presence_board.hpp"
 #include "server/routes.hpp"
 #include "server/source_address.hpp"
 
@@ -21,8 +22,9 @@ namespace polyglot::server {
 
 class HotRoutes {
  public:
-  HotRoutes(core::Gateway& gateway, Hub& hub, const SourceAddress& source, std::size_t max_batch_bytes)
-      : gateway_(gateway), hub_(hub), source_(source), max_batch_bytes_(max_batch_bytes) {}
+  HotRoutes(core::Gateway& gateway, Hub& hub, const PresenceBoard& presence, const SourceAddress& source,
+            std::size_t max_batch_bytes)
+      : gateway_(gateway), hub_(hub), presence_(presence), source_(source), max_batch_bytes_(max_batch_bytes) {}
 
   // Whether the request can be answered here; else it is the application's. `query` is filled for those that have one.
   bool take(const HttpRequest& request, const Routed& routed, const HttpTarget& target);
@@ -42,6 +44,7 @@ class HotRoutes {
 
   core::Gateway& gateway_;
   Hub& hub_;
+  const PresenceBoard& presence_;
   const SourceAddress& source_;
   std::size_t max_batch_bytes_;
   core::HistoryRequest history_;

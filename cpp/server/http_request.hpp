@@ -59,6 +59,7 @@ enum class Field : std::uint8_t {
   request_id,
   forwarded_for,
   last_event_id,
+  phoenix_token,
   websocket_key,
   websocket_version,
   websocket_protocol,
@@ -72,8 +73,8 @@ class HttpRequest : boost::beast::http::basic_parser<true> {
 
   HttpRequest();
 
-  // `bytes` begins with the request's first byte. more: come again with more bytes (of the same request from its
-  // start).
+  // `bytes` begins with the request's first byte. more: come again with more bytes, from the first one again, and a new
+  // HttpRequest.
   Progress parse_head(std::string_view bytes);
   // Where the request's bytes are now. REQUIRES: at least head_size() of them.
   void at(const char* base) { base_ = base; }
@@ -114,7 +115,7 @@ class HttpRequest : boost::beast::http::basic_parser<true> {
   void on_header_impl(Error& error) override;
   void on_body_init_impl(const boost::optional<std::uint64_t>&, Error&) override {}
   std::size_t on_body_impl(Text body, Error&) override { return body.size(); }
-  void on_chunk_header_impl(std::uint64_t, Text, Error&) override {}
+  void on_chunk_header_impl(std::uint64_t, Text, Error&) override { chunks_begun_ = true; }
   std::size_t on_chunk_body_impl(std::uint64_t remain, Text body, Error& error) override;
   void on_finish_impl(Error&) override {}
 
@@ -135,6 +136,7 @@ class HttpRequest : boost::beast::http::basic_parser<true> {
   boost::container::small_vector<std::pair<Slice, Slice>, 12> fields_;
   std::uint64_t content_length_ = 0;
   std::string body_;
+  bool chunks_begun_ = false;
   std::size_t limit_ = 0;
 };
 

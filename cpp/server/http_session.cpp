@@ -32,6 +32,13 @@ void HttpSession::start() {
   on_readable();  // most clients have sent something by now
 }
 
+void HttpSession::start_with(std::string bytes) {
+  in_ = std::move(bytes);
+  loop().output.clear();
+  take_kept();
+  flush();
+}
+
 Recipient HttpSession::recipient() {
   if (!request_) return {loop().request_ids.choose({}), {}, false, keep_alive_, 11};
   return {loop().request_ids.choose(request_->value(Field::request_id)), request_->value(Field::origin),
@@ -116,7 +123,7 @@ bool HttpSession::take_head(std::string_view& bytes) {
   } else {
     // Only the end of the head, or a line that does not end as it must, makes it worth while to parse again.
     const std::size_t from = std::max<std::size_t>(looked_at_, 3) - 3;
-    bool worth = bytes.size() >= kMaxHead || (bytes.size() > kMaxRequestLine && looked_at_ <= kMaxRequestLine);
+    bool worth = bytes.size() >= kMaxHead || (bytes.size() >= kMaxRequestLine + 2 && looked_at_ < kMaxRequestLine + 2);
     for (std::size_t at = bytes.find('\n', from); at != std::string_view::npos && !worth;
          at = bytes.find('\n', at + 1)) {
       worth = at == 0 || bytes[at - 1] != '\r' || (at >= 3 && bytes[at - 2] == '\n');
@@ -158,6 +165,7 @@ void HttpSession::route() {
 bool HttpSession::takes() {
   switch (routed_.route) {
     case Route::websocket:
+    case Route::longpoll:
       return true;
     case Route::events:
       return !loop().draining && takes_events_request();
@@ -244,6 +252,7 @@ void HttpSession::answer(std::string_view body) {
   if (!native_) return hand_off(body);
   if (routed_.route == Route::events) return open_events();
   if (routed_.route == Route::websocket) return open_socket();
+  if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;
   if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_);
   Reply reply;
@@ -301,6 +310,7 @@ void HttpSession::flush() {
 }
 
 void HttpSession::on_closed() {
+  const auto self = std::move(kept_);
   if (application_ == 0) return;
   loop().handoff.forget(application_);
   application_ = 0;

@@ -17,6 +17,7 @@
 #include "server/handoff.hpp"
 #include "server/http_reply.hpp"
 #include "server/http_request.hpp"
+#include "server/longpoll_session.hpp"
 #include "server/routes.hpp"
 #include "server/socket_request.hpp"
 #include "server/source_address.hpp"
@@ -34,6 +35,8 @@ class HttpSession final : public Connection {
   ~HttpSession() override;
 
   void start();
+  // As start(), where the client has sent `bytes` already.
+  void start_with(std::string bytes);
   void drain(std::int64_t at) override;
 
  private:
@@ -72,6 +75,7 @@ class HttpSession final : public Connection {
   void start_events(const Recipient& to);
   void open_socket();
   void start_socket(const Verdict& verdict);
+  core::Status admit(Identity& identity, const Verdict& verdict);
   void remember_recipient();
   // Answers what was refused after a question to Python.
   void refuse_later(const core::Status& status);
@@ -81,6 +85,16 @@ class HttpSession final : public Connection {
   void finish_request();
   void flush();
   void take_kept();
+
+  // http_session_longpoll.cpp
+  void open_longpoll(std::string_view body);
+  void open_longpoll_session(std::string_view query);
+  std::string take_longpoll(LongPollSession& session, std::string_view body);
+  void poll(LongPollSession& session);
+  void refuse_longpoll(const core::Status& status);
+  void pass_on(std::uint32_t worker, std::string bytes);
+  // The answer to a request that had to wait.
+  void answer_later(int status, std::string_view json);
 
   Recipient recipient();
 
@@ -101,6 +115,7 @@ class HttpSession final : public Connection {
   bool native_ = false;
   SseRequest events_;                              // of a request for them
   std::unique_ptr<SocketRequest> socket_request_;  // while it is decided
+  std::shared_ptr<Connection> kept_;               // itself, while nobody else holds it
   std::string later_id_;
   std::string later_origin_;
   std::uint64_t application_ = 0;  // id of the request that the application has

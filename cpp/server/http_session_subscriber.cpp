@@ -149,19 +149,23 @@ void HttpSession::open_socket() {
   });
 }
 
-void HttpSession::start_socket(const Verdict& verdict) {
-  SocketRequest& socket = *socket_request_;
-  Status status = verdict.status;
-  Identity& identity = socket.identity;
+// Whether the socket may open, once Python has had its say; then the identity has its grant.
+Status HttpSession::admit(Identity& identity, const Verdict& verdict) {
+  if (!verdict.status.ok()) return verdict.status;
   identity.grant = verdict.grant;
-  if (status.ok() && identity.grant != nullptr && identity.grant->app() != identity.app) {
-    status = {core::Code::forbidden, "The token is for another app."};
+  if (identity.grant != nullptr) {
+    if (identity.grant->app() == identity.app) return {};
+    return {core::Code::forbidden, "The token is for another app."};
   }
   // A key that is none is refused here, though public channels need none.
-  if (status.ok() && identity.grant == nullptr && !identity.api_key.empty()) {
-    status = loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
-  }
-  if (!status.ok()) return refuse_later(status);
+  if (identity.api_key.empty()) return {};
+  return loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
+}
+
+void HttpSession::start_socket(const Verdict& verdict) {
+  SocketRequest& socket = *socket_request_;
+  Identity& identity = socket.identity;
+  if (const Status status = admit(identity, verdict); !status.ok()) return refuse_later(status);
   std::string head = std::move(loop().output);
   loop().output.clear();
   head += handshake_reply(socket, later_id_);

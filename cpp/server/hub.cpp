@@ -25,6 +25,10 @@ std::string place_of(std::string_view app, std::string_view channel) {
   return place.append("/").append(channel);
 }
 
+std::string epoch_json(std::uint64_t epoch) {
+  return "{\"epoch\":\"" + core::epoch_text(epoch) + "\"}";
+}
+
 std::string_view text_of(const core::HistoryPage& page, const core::HistoryItem& item) {
   return page.bytes.text().substr(item.begin, item.size);
 }
@@ -157,19 +161,10 @@ bool Hub::pull(ChannelStream& stream) {
   bool more = true;
   for (int page = 0; page < kPagesPerTurn && more; ++page) {
     if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) break;
-    if (page_.gap != core::GapReason::none) {
+    const bool has_gap = page_.gap != core::GapReason::none;
+    if (page_.epoch != stream.epoch) enter_epoch(stream, !has_gap);
+    if (has_gap) {
       const Gap gap = gap_of(page_);
-      if (gap.epoch != stream.epoch) {
-        // An offset of the old epoch means nothing in the new one: those that may have to go back do so now.
-        for (const Encoding encoding : {Encoding::sse, Encoding::sse_chunked}) {
-          const ChannelStream::Readers& readers = stream.readers[static_cast<std::size_t>(encoding)];
-          for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
-            if (reader->cursor_ == readers.frames.end()) continue;
-            catch_up_from(*reader, stream.epoch, readers.frames.offset_before(reader->cursor_));
-          }
-        }
-      }
-      stream.epoch = gap.epoch;
       stream.offset = gap.offset;
       stream.append_gap(gap);
     }
@@ -182,6 +177,21 @@ bool Hub::pull(ChannelStream& stream) {
   }
   tell(stream);
   return more;
+}
+
+void Hub::enter_epoch(ChannelStream& stream, bool says_so) {
+  // An offset of the old epoch means nothing in the new one: those that may have to go back do so now.
+  for (const Encoding encoding : {Encoding::sse, Encoding::sse_chunked}) {
+    const ChannelStream::Readers& readers = stream.readers[static_cast<std::size_t>(encoding)];
+    for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
+      if (reader->cursor_ == readers.frames.end()) continue;
+      catch_up_from(*reader, stream.epoch, readers.frames.offset_before(reader->cursor_));
+    }
+  }
+  stream.epoch = page_.epoch;
+  // A channel without a past begins its first epoch with its first event, and nothing is missing. Sockets, whose events
+  // do not carry the epoch, have to know it all the same, to resume.
+  if (says_so) stream.append_message("epoch", epoch_json(stream.epoch));
 }
 
 void Hub::tell(ChannelStream& stream) {
@@ -264,6 +274,8 @@ void Hub::catch_up(Subscription& subscription, std::string& alone) {
     const Gap gap = gap_of(page_);
     stream.write_gap(alone, subscription.encoding_, gap);
     subscription.offset_ = gap.offset;
+  } else if (page_.epoch != subscription.epoch_ && subscription.encoding_ == Encoding::websocket) {
+    stream.write_message(alone, "epoch", epoch_json(page_.epoch));
   }
   subscription.epoch_ = page_.epoch;
   for (const core::HistoryItem& item : page_.items) {

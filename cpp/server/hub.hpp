@@ -85,6 +85,7 @@ class Hub {
   void take_turn();
   // Reads a bounded part of what is new; true when there is more.
   bool pull(ChannelStream& stream);
+  void enter_epoch(ChannelStream& stream, bool says_so);
   void trim(ChannelStream& stream);
   void leave(Subscription& subscription);
   void go_live(Subscription& subscription, std::uint64_t cursor);

@@ -35,6 +35,21 @@ std::string address_text(const sockaddr_storage& address, std::uint16_t& port) {
 
 }  // namespace
 
+void adopt_connection(Loop& loop, int fd, std::string bytes) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  boost::system::error_code error;
+  Connection::Socket socket(loop.io);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) socket.assign(fd, error);
+  if (!socket.is_open()) {
+    ::close(fd);
+    return;
+  }
+  std::uint16_t port = 0;
+  const std::string text = address_text(address, port);
+  std::make_shared<HttpSession>(loop, std::move(socket), text, port)->start_with(std::move(bytes));
+}
+
 Listener::Listener(Loop& loop, int fd) : loop_(loop), socket_(loop.io, fd), timer_(loop.io) {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }

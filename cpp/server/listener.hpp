@@ -8,10 +8,14 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <string>
 
 #include "server/loop.hpp"
 
 namespace polyglot::server {
+
+// Serves the connection, whose client has sent `bytes` already, on this thread; takes the descriptor over.
+void adopt_connection(Loop& loop, int fd, std::string bytes);
 
 class Listener {
  public:

@@ -13,7 +13,9 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       source(options.trusted_proxies),
       hub(io, gateway),
       presence(gateway, hub),
-      hot_routes(gateway, hub, source, options.max_batch_bytes),
+      hot_routes(gateway, hub, presence, source, options.max_batch_bytes),
+      longpolls(gateway.segment().worker()),
+      relay(*this),
       input{} {}
 
 }  // namespace polyglot::server

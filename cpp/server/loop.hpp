@@ -11,10 +11,12 @@
 
 #include "core/gateway.hpp"
 #include "server/connection.hpp"
+#include "server/connection_relay.hpp"
 #include "server/handoff.hpp"
 #include "server/hot_routes.hpp"
 #include "server/http_reply.hpp"
 #include "server/hub.hpp"
+#include "server/longpoll_session.hpp"
 #include "server/presence_board.hpp"
 #include "server/request_id.hpp"
 #include "server/server_options.hpp"
@@ -35,6 +37,8 @@ struct Loop {
   Hub hub;
   PresenceBoard presence;
   HotRoutes hot_routes;
+  LongPollSessions longpolls;
+  ConnectionRelay relay;
 
   Connections connections;
   std::atomic<std::size_t> connection_count{0};  // written here alone

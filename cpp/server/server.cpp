@@ -74,6 +74,7 @@ void Server::tick() {
     futimens(heartbeat_fd_, times);
   }
   look_at_clocks();
+  loop_.longpolls.look_at_clock(clock_ms());
   loop_.hub.look();
   loop_.presence.look();
   timer_.expires_after(loop_.draining ? kDrainTick : kTick);
@@ -98,6 +99,7 @@ void Server::drain(double seconds) {
     loop_.draining = true;
     loop_.drain_ends = clock_ms() + static_cast<std::int64_t>(seconds * 1000);
     for (const auto& listener : listeners_) listener->stop();
+    loop_.longpolls.end_all();
     std::vector<std::shared_ptr<Connection>> all;
     std::size_t subscribers = 0;
     for (Connection& connection : loop_.connections) {
@@ -123,6 +125,7 @@ void Server::stop() {
     for (const auto& listener : listeners_) listener->stop();
     std::vector<std::shared_ptr<Connection>> all;
     for (Connection& connection : loop_.connections) all.push_back(connection.shared_from_this());
+    loop_.longpolls.end_all();
     for (const auto& connection : all) connection->close();
     loop_.io.stop();
   });

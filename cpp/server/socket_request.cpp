@@ -87,6 +87,7 @@ core::Result<SocketRequest> parse_socket_request(const HttpRequest& request, std
 
   auto protocol_token = token_of_protocols(request.value(Field::websocket_protocol));
   if (!protocol_token) return Status(Code::invalid_parameter, "The token in Sec-WebSocket-Protocol is not base64url.");
+  if (protocol_token->empty()) *protocol_token = request.value(Field::phoenix_token);
   const std::string_view bearer = bearer_token(request.value(Field::authorization));
   if (request.has(Field::api_key)) {
     socket.identity.api_key = request.value(Field::api_key);

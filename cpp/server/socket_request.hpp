@@ -1,8 +1,8 @@
 // SocketRequest: the request that opens a Phoenix socket: its handshake (RFC 6455 §4.2), and who asks.
 //
 // Credentials are looked for in this order: the field X-API-Key, a bearer token in Authorization, the token in
-// Sec-WebSocket-Protocol (the `authToken` of the phoenix client), and the parameter `token`, which may be a key or a
-// token.
+// Sec-WebSocket-Protocol or X-Phoenix-AuthToken (the `authToken` of the phoenix client), and the parameter `token`,
+// which may be a key or a token.
 //
 // Thread safety: pure functions.
 #pragma once

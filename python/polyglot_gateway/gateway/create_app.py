@@ -23,6 +23,7 @@ from polyglot_gateway.gateway.resources.health import Health
 from polyglot_gateway.gateway.resources.history import History
 from polyglot_gateway.gateway.resources.metrics import Metrics
 from polyglot_gateway.gateway.resources.openapi import OpenApi
+from polyglot_gateway.gateway.resources.presence import Presence
 from polyglot_gateway.gateway.resources.publish import Publish
 from polyglot_gateway.gateway.resources.ready import Ready
 from polyglot_gateway.gateway.router import CHANNEL, ChannelRouter
@@ -74,6 +75,7 @@ def create_app(
     app.add_route(f"{CHANNEL}/publish", Publish(engine, access, credentials, source))
     app.add_route(f"{CHANNEL}/history", History(engine, credentials))
     app.add_route(f"{CHANNEL}/events", Events(streams, credentials))
+    app.add_route(f"{CHANNEL}/presence", Presence(credentials))
     app.add_route(CHANNEL, Channel(engine, credentials))
     app.add_route("/apps/{app}/channels", Channels(engine, credentials))
     app.add_route("/apps/{app}/publish", Batch(engine, credentials, source, max_batch_bytes))

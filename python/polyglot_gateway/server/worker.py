@@ -11,6 +11,8 @@ is.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from typing import Any
@@ -26,25 +28,35 @@ from gunicorn.workers.ggevent import GeventWorker
 from polyglot_gateway import _core
 from polyglot_gateway.app import Application
 from polyglot_gateway.server.handoff import Handoff
+from polyglot_gateway.server.hooks import HELD_BACK
 
 BOOT_ERROR = 3
 """Exit status that tells gunicorn's master to stop instead of starting the worker again."""
 
 _SCHEME_FIELD = "HTTP_X_FORWARDED_PROTO"
 
+# The master goes on to hear the signals that a worker of its own holds back.
+os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK))
+
 
 class NativeWorker(GeventWorker):
     """One process: a C++ thread that serves, and gevent's loop for the application."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Called in the master, right before the fork.
+
+        Signals are held back from here until the worker can handle them: a SIGTERM that it took for the master's would
+        be lost, and the master would wait for it for all of graceful_timeout.
+        """
         super().__init__(*args, **kwargs)
         self._stopping = Event()
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
     @classmethod
     def check_config(cls, cfg: Config, log: Logger) -> None:
         """Refuse what the native server has not; called by the master before the first fork."""
         if cfg.is_ssl:
-            log.error("NativeWorker has no TLS: leave --certfile out and put nginx in front")
+            print("polyglot: NativeWorker has no TLS: leave --certfile out and put nginx in front", file=sys.stderr)
             sys.exit(1)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -54,6 +66,7 @@ class NativeWorker(GeventWorker):
 
     def run(self) -> None:
         """Serve until told to stop, then until every client has gone or graceful_timeout is over."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
         application = self.wsgi
         if not isinstance(application, Application):
             print("polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else", file=sys.stderr)

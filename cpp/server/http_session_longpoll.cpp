@@ -1,0 +1,142 @@
+// HttpSession: the requests of long polling.
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "core/json_text.hpp"
+#include "server/http_session.hpp"
+#include "server/loop.hpp"
+
+namespace polyglot::server {
+namespace {
+
+using core::Status;
+
+// What the client understands of a refusal: the status 403, whatever the reason.
+std::string refusal_json(const Status& status) {
+  std::string json = "{\"status\":403,\"token\":null,\"messages\":[],\"code\":\"";
+  json.append(core::code_info(status.code()).name).append("\",\"error\":");
+  core::append_json_string(json, status.message());
+  return json += '}';
+}
+
+// The session's token among the parameters, and the query without it: the client's own token has the same name.
+std::string take_session_token(std::string_view query, std::string& rest) {
+  std::string found;
+  std::uint32_t worker = 0;
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    constexpr std::string_view kName = "token=";
+    if (pair.substr(0, kName.size()) == kName && LongPollSessions::parse_token(pair.substr(kName.size()), worker)) {
+      found = pair.substr(kName.size());
+    } else {
+      rest.append(rest.empty() ? "" : "&").append(pair);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+void HttpSession::open_longpoll(std::string_view body) {
+  std::string query;
+  const std::string token = take_session_token(target_.query, query);
+  remember_recipient();
+  std::uint32_t worker = 0;
+  if (LongPollSessions::parse_token(token, worker) && worker != loop().gateway.segment().worker() &&
+      !request_->has_chunked_body()) {
+    std::string bytes = request_->copy_head().bytes;
+    bytes += body;
+    phase_ = Phase::application;
+    // What the client sent behind this request is kept by then.
+    auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+    boost::asio::post(loop().io, [self, worker, bytes = std::move(bytes)] { self->pass_on(worker, bytes); });
+    return;
+  }
+  const auto session = loop().longpolls.find(token);
+  if (request_->method() == HttpRequest::Verb::post) {
+    loop().replies.append(loop().output,
+                          {200, "application/json", session ? take_longpoll(*session, body) : longpoll_json(410, {})},
+                          recipient());
+    return;
+  }
+  phase_ = Phase::application;
+  if (session != nullptr) return poll(*session);
+  open_longpoll_session(query);
+}
+
+std::string HttpSession::take_longpoll(LongPollSession& session, std::string_view body) {
+  // Its messages are made in the memory where the answers to earlier requests of this turn are.
+  std::string before = std::exchange(loop().output, {});
+  std::string json = session.take(body);
+  loop().output = std::move(before);
+  return json;
+}
+
+void HttpSession::poll(LongPollSession& session) {
+  std::weak_ptr<Connection> weak = weak_from_this();
+  session.poll([weak](std::string json) {
+    const auto self = std::static_pointer_cast<HttpSession>(weak.lock());
+    if (self == nullptr) return;
+    // Not at once: this may be called in the midst of another request of the same connection.
+    boost::asio::post(self->loop().io, [self, json = std::move(json)] { self->answer_later(200, json); });
+  });
+  kept_ = shared_from_this();  // no operation of Asio's holds it while it waits
+}
+
+void HttpSession::open_longpoll_session(std::string_view query) {
+  auto parsed = parse_socket_request(*request_, query);
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  if (!parsed.ok()) {
+    boost::asio::post(loop().io, [self, status = parsed.status()] { self->refuse_longpoll(status); });
+    return;
+  }
+  auto request = std::make_shared<SocketRequest>(std::move(parsed).value());
+  Identity& identity = request->identity;
+  identity.source_ip = loop().source.of(peer_, request_->value(Field::forwarded_for));
+  const auto open = [self, request](const Verdict& verdict) {
+    if (!self->is_open()) return;
+    const Status status = self->admit(request->identity, verdict);
+    if (!status.ok()) return self->refuse_longpoll(status);
+    const auto session = self->loop().longpolls.open(self->loop(), std::move(request->identity));
+    self->answer_later(200, longpoll_json(410, session->token()));
+  };
+  if (!loop().options.asks_python && request->token.empty()) {
+    boost::asio::post(loop().io, [open] { open({}); });
+    return;
+  }
+  Question question;
+  question.app = identity.app;
+  question.token = request->token;
+  question.api_key = identity.api_key;
+  question.params = request->params;
+  question.source_ip = identity.source_ip;
+  question.head = request_->copy_head();
+  loop().handoff.ask(std::move(question), open);
+}
+
+void HttpSession::refuse_longpoll(const Status& status) {
+  loop().gateway.counters().add_refused(status.code());
+  answer_later(403, refusal_json(status));
+}
+
+void HttpSession::pass_on(std::uint32_t worker, std::string bytes) {
+  if (!is_open()) return;
+  bytes += in_;
+  if (!is_sending() && loop().relay.pass(worker, fd(), bytes)) return close();
+  answer_later(200, longpoll_json(410, {}));  // the worker is gone, and the session with it
+}
+
+void HttpSession::answer_later(int status, std::string_view json) {
+  const auto self = std::exchange(kept_, nullptr);
+  if (!is_open()) return;
+  loop().output.clear();
+  if (loop().draining) keep_alive_ = false;
+  loop().replies.append(loop().output, {status, "application/json", json},
+                        {later_id_, later_origin_, false, keep_alive_, request_->version()});
+  finish_request();
+  take_kept();
+  flush();
+}
+
+}  // namespace polyglot::server
