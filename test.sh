@@ -26,14 +26,14 @@ step() {
   say "$name"
   "$@" || { failed+=("$name"); printf 'FAILED: %s\n' "$name"; }
 }
-cpp_files() { find cpp tests/cpp tests/fuzz benchmarks/cpp -name '*.[ch]pp'; }
+cpp_files() { find cpp tests/cpp tests/fuzz benchmarks/cpp benchmarks/load -name '*.[ch]pp'; }
 format_check() { cpp_files | xargs clang-format --dry-run --Werror; }
 cpp_tests() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -k 0 && ctest --preset "$1"; }
 tidy() {
   local bindings
   bindings=$(ls -td build/cp*/ | head -1)  # the build that pip made
   cmake --preset dev >/dev/null &&
-    find cpp/core -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p build/dev --quiet &&
+    find cpp/core cpp/server -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p build/dev --quiet &&
     find cpp/bindings -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p "$bindings" --quiet
 }
 

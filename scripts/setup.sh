@@ -13,6 +13,8 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
 lacks_cmake() { ! cmake --version 2>/dev/null | awk 'NR == 1 { split($3, v, "."); exit !(v[1] > 3 || v[2] >= 24) }'; }
 lacks_header() { ! echo "#include <$1>" | g++ -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 
+lacks_nchan() { ! compgen -G '/usr/lib/nginx/modules/ngx_nchan_module.so' >/dev/null; }
+
 # Names the Debian packages that would supply what is missing. $1: start, test or slow.
 missing_packages() {
   lacks_python && echo python3
@@ -31,7 +33,11 @@ missing_packages() {
   lacks_header gmock/gmock.h && echo libgmock-dev
   lacks_header benchmark/benchmark.h && echo libbenchmark-dev
   lacks_command node && echo nodejs
+  lacks_command npm && echo npm
   lacks_command git && echo git
+  lacks_command wrk && echo wrk
+  lacks_command nginx && echo nginx-light
+  lacks_nchan && echo libnginx-mod-nchan
   [ "$1" = test ] && return
   lacks_fuzzer && echo clang libclang-rt-dev
   return 0

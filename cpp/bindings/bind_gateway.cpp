@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/epoch.hpp"
 #include "core/gateway.hpp"
 
 namespace polyglot::bindings {
@@ -36,14 +37,13 @@ py::object ack_of(const core::Ack& ack) {
   thread_local std::string body;
   body.clear();
   core::append_ack_json(body, ack);
-  char id[core::kEventIdLength];
-  char time[core::kTimestampLength];
-  char epoch[16];
-  core::write_event_id(ack.id, id);
-  core::write_timestamp(ack.time, time);
-  core::write_epoch(ack.epoch, epoch);
-  return type(py::str(id, sizeof(id)), py::str(time, sizeof(time)), ack.offset, py::str(epoch, sizeof(epoch)),
-              ack.replayed, to_bytes(body));
+  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}
+  constexpr std::size_t kId = 7;
+  constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
+  const std::size_t epoch = body.size() - core::kEpochLength - 2;
+  const auto text = [](std::size_t begin, std::size_t size) { return py::str(body.data() + begin, size); };
+  return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
+              text(epoch, core::kEpochLength), ack.replayed, to_bytes(body));
 }
 
 py::object state_of(std::string_view app, const core::ChannelState& state) {

@@ -43,6 +43,12 @@ py::str surrogate_escaped(std::string_view text) {
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
 }
 
+// A key of the WSGI environment, made once.
+const py::str& key_of(const char* name) {
+  // Kept for the life of the process, as the interpreter's own interned texts are.
+  return *new py::str(py::reinterpret_steal<py::str>(PyUnicode_InternFromString(name)));
+}
+
 // HTTP_X_API_KEY for X-API-Key; empty for a name with an underscore, which could pass for another one.
 std::string variable_of(std::string_view field) {
   if (field.find('_') != std::string_view::npos) return {};
@@ -86,14 +92,30 @@ py::dict environ_of(const server::ApplicationRequest& request, const py::dict& b
       }
     }
   }
-  environ["REQUEST_METHOD"] = latin1(head.text(head.method));
-  environ["RAW_URI"] = latin1(raw);
-  environ["PATH_INFO"] = latin1(path);
-  environ["QUERY_STRING"] = latin1(target.query);
-  environ["SERVER_PROTOCOL"] = head.version == 10 ? "HTTP/1.0" : "HTTP/1.1";
-  environ["REMOTE_ADDR"] = latin1(request.peer);
-  if (!request.peer.empty()) environ["REMOTE_PORT"] = std::to_string(request.peer_port);
-  environ["wsgi.input"] = bytes_io(to_bytes(request.body));
+  static const py::str& method = key_of("REQUEST_METHOD");
+  static const py::str& raw_uri = key_of("RAW_URI");
+  static const py::str& path_info = key_of("PATH_INFO");
+  static const py::str& query_string = key_of("QUERY_STRING");
+  static const py::str& protocol = key_of("SERVER_PROTOCOL");
+  static const py::str& http_10 = key_of("HTTP/1.0");
+  static const py::str& http_11 = key_of("HTTP/1.1");
+  static const py::str& remote_address = key_of("REMOTE_ADDR");
+  static const py::str& remote_port = key_of("REMOTE_PORT");
+  static const py::str& input = key_of("wsgi.input");
+  static const py::str& scheme = key_of("wsgi.url_scheme");
+  static const py::str& https = key_of("https");
+  const auto put = [&environ](const py::str& key, const py::object& value) {
+    PyDict_SetItem(environ.ptr(), key.ptr(), value.ptr());
+  };
+  put(method, latin1(head.text(head.method)));
+  put(raw_uri, latin1(raw));
+  put(path_info, latin1(path));
+  put(query_string, latin1(target.query));
+  put(protocol, head.version == 10 ? http_10 : http_11);
+  put(remote_address, latin1(request.peer));
+  if (!request.peer.empty()) put(remote_port, py::str(std::to_string(request.peer_port)));
+  if (request.is_https) put(scheme, https);
+  put(input, bytes_io(to_bytes(request.body)));
   put_fields(head, environ);
   return environ;
 }
@@ -132,20 +154,26 @@ struct JobOf {
   }
 };
 
-std::string latin1_bytes(const py::str& text) {
-  const auto bytes = py::reinterpret_steal<py::bytes>(PyUnicode_AsLatin1String(text.ptr()));
-  if (!bytes) throw py::error_already_set();
-  return std::string(view_of(bytes));
+// The bytes of a text whose characters are bytes (PEP 3333). ValueError for any other.
+std::string_view bytes_of(const py::handle& text) {
+  if (!PyUnicode_Check(text.ptr()) || PyUnicode_KIND(text.ptr()) != PyUnicode_1BYTE_KIND) {
+    throw py::value_error("statuses and header fields are text of Latin-1");
+  }
+  return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text.ptr())),
+          static_cast<std::size_t>(PyUnicode_GET_LENGTH(text.ptr()))};
 }
 
 ApplicationReply reply_of(ApplicationReply::Part part, const py::str& status, const py::list& fields) {
   ApplicationReply reply;
   reply.part = part;
-  reply.status = latin1_bytes(status);
-  reply.fields.reserve(fields.size());
+  if (!reply.set_status(bytes_of(status))) throw py::value_error("the status is none: it must be like 200 OK");
   for (const auto& field : fields) {
     const auto pair = py::reinterpret_borrow<py::tuple>(field);
-    reply.fields.emplace_back(latin1_bytes(pair[0].cast<py::str>()), latin1_bytes(pair[1].cast<py::str>()));
+    if (!PyTuple_Check(pair.ptr()) || pair.size() != 2) throw py::value_error("a header field is (name, value)");
+    const std::string_view name = bytes_of(PyTuple_GET_ITEM(pair.ptr(), 0));
+    if (!reply.add_field(name, bytes_of(PyTuple_GET_ITEM(pair.ptr(), 1)))) {
+      throw py::value_error("the header field " + std::string(name) + " has characters that are not allowed");
+    }
   }
   return reply;
 }

@@ -3,10 +3,66 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/beast/core/string.hpp>
+#include <charconv>
+#include <ostream>  // Boost 1.74 forgets it
 #include <system_error>
 
 namespace polyglot::server {
+namespace {
+
+bool is_field_char(char c) {
+  return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+}
+
+bool is_token_char(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+         (c > 0x20 && c < 0x7f && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos);
+}
+
+bool is(std::string_view text, const char* wanted) {
+  return boost::beast::iequals({text.data(), text.size()}, wanted);
+}
+
+}  // namespace
+
+bool ApplicationReply::set_status(std::string_view text) {
+  const bool begins = text.size() > 3 && text[3] == ' ' && text[0] >= '1' && text[0] <= '5';
+  if (!begins || !std::all_of(text.begin(), text.end(), is_field_char)) return false;
+  status = text;
+  return std::from_chars(text.data(), text.data() + 3, code).ptr == text.data() + 3;
+}
+
+bool ApplicationReply::add_field(std::string_view name, std::string_view value) {
+  if (name.empty() || !std::all_of(name.begin(), name.end(), is_token_char) ||
+      !std::all_of(value.begin(), value.end(), is_field_char)) {
+    return false;
+  }
+  switch (name.size()) {
+    case 4:
+      if (is(name, "date")) return true;
+      break;
+    case 6:
+      if (is(name, "server")) return true;
+      break;
+    case 10:
+      if (!is(name, "connection")) break;
+      closes |= is(value, "close");
+      return true;
+    case 14:
+      has_length |= is(name, "content-length");
+      break;
+    case 17:
+      if (is(name, "transfer-encoding")) return true;
+      break;
+    default:
+      break;
+  }
+  fields.append(name).append(": ").append(value).append("\r\n");
+  return true;
+}
 
 Handoff::Handoff(boost::asio::io_context& io) : io_(io), fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
@@ -52,7 +108,11 @@ std::vector<HandoffJob> Handoff::take() {
 void Handoff::reply(std::uint64_t id, ApplicationReply part) {
   boost::asio::post(io_, [this, id, part = std::move(part)]() mutable {
     const auto found = replies_.find(id);
-    if (found == replies_.end()) return;
+    if (found == replies_.end()) {
+      // It may be about to wait for room.
+      if (part.part != ApplicationReply::Part::whole) push({id, Gone{}});
+      return;
+    }
     using Part = ApplicationReply::Part;
     const bool last = part.part == Part::whole || part.part == Part::end || part.part == Part::abort;
     const Reply reply = last ? std::move(found->second) : found->second;

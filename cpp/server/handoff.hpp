@@ -29,6 +29,7 @@ struct ApplicationRequest {
   std::string body;
   std::string peer;  // address; empty on a Unix socket
   std::uint16_t peer_port = 0;
+  bool is_https = false;  // as a trusted proxy says
 };
 
 // May this client connect, or join that channel; or, what does this token allow?
@@ -69,10 +70,19 @@ struct Verdict {
 // The application's reply, or a part of it.
 struct ApplicationReply {
   enum class Part : std::uint8_t { whole, begin, more, end, abort };
+
+  // False for what is no status ("200 OK"), and for a field that RFC 9110 §5 does not allow: either could break out of
+  // the head. Fields that are the server's own to set are left out.
+  bool set_status(std::string_view text);
+  bool add_field(std::string_view name, std::string_view value);
+
   Part part = Part::whole;
-  std::string status;                                       // "200 OK"
-  std::vector<std::pair<std::string, std::string>> fields;  // free of line ends
-  std::string body;
+  int code = 0;
+  std::string status = {};
+  std::string fields = {};  // lines, each with its CRLF
+  bool has_length = false;  // Content-Length is among them
+  bool closes = false;      // the application wants the connection closed
+  std::string body = {};
 };
 
 class Handoff {

@@ -53,6 +53,8 @@ std::size_t known_field(http::field name, boost::beast::string_view text) {
       return is("x-request-id") ? static_cast<std::size_t>(Field::request_id) : kNone;
     case 13:
       return is("last-event-id") ? static_cast<std::size_t>(Field::last_event_id) : kNone;
+    case 17:
+      return is("x-forwarded-proto") ? static_cast<std::size_t>(Field::forwarded_proto) : kNone;
     case 19:
       return is("x-phoenix-authtoken") ? static_cast<std::size_t>(Field::phoenix_token) : kNone;
     case 15:

@@ -58,6 +58,7 @@ enum class Field : std::uint8_t {
   idempotency_key,
   request_id,
   forwarded_for,
+  forwarded_proto,
   last_event_id,
   phoenix_token,
   websocket_key,

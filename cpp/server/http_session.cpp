@@ -263,6 +263,7 @@ void HttpSession::answer(std::string_view body) {
 
 void HttpSession::answer_problem(const Status& status) {
   loop().gateway.counters().add_refused(status.code());
+  if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
   loop().replies.append_problem(loop().output, status, recipient());
 }
 

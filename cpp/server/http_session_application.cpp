@@ -1,8 +1,6 @@
 // HttpSession: the requests that the application answers.
 #include <array>
-#include <boost/beast/core/string.hpp>
 #include <charconv>
-#include <ostream>  // Boost 1.74 forgets it
 
 #include "server/http_session.hpp"
 #include "server/loop.hpp"
@@ -18,7 +16,8 @@ bool has_body(int status) {
 
 void HttpSession::hand_off(std::string_view body) {
   phase_ = Phase::application;
-  ApplicationRequest request{request_->copy_head(), std::string(body), address_, port_};
+  const bool is_https = peer_.trusted && request_->value(Field::forwarded_proto) == "https";
+  ApplicationRequest request{request_->copy_head(), std::string(body), address_, port_, is_https};
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
   application_ = loop().handoff.give(
       std::move(request), [self = std::move(self)](ApplicationReply& part) { self->on_application_reply(part); });
@@ -26,31 +25,17 @@ void HttpSession::hand_off(std::string_view body) {
 
 void HttpSession::begin_application_reply(const ApplicationReply& part, bool whole) {
   std::string& output = loop().output;
-  bool has_length = false;
-  bool closes = false;
-  for (const auto& [name, value] : part.fields) {
-    has_length |= boost::beast::iequals(name, "content-length");
-    closes |= boost::beast::iequals(name, "connection") && boost::beast::iequals(value, "close");
-  }
-  int status = 0;
-  std::from_chars(part.status.data(), part.status.data() + part.status.size(), status);
-  const bool with_body = has_body(status) && request_->method() != HttpRequest::Verb::head;
-  chunked_reply_ = !whole && !has_length && with_body && request_->version() == 11;
-  if (closes || (!whole && !has_length && !chunked_reply_ && with_body)) keep_alive_ = false;
+  const bool with_body = has_body(part.code) && request_->method() != HttpRequest::Verb::head;
+  chunked_reply_ = !whole && !part.has_length && with_body && request_->version() == 11;
+  if (part.closes || (!whole && !part.has_length && !chunked_reply_ && with_body)) keep_alive_ = false;
   if (loop().draining) keep_alive_ = false;
   Recipient recipient;
   recipient.keep_alive = keep_alive_;
   recipient.version = request_->version();
   loop().replies.append_head(output, part.status, recipient);
-  for (const auto& [name, value] : part.fields) {
-    if (boost::beast::iequals(name, "connection") || boost::beast::iequals(name, "transfer-encoding") ||
-        boost::beast::iequals(name, "date") || boost::beast::iequals(name, "server")) {
-      continue;
-    }
-    output.append(name).append(": ").append(value).append("\r\n");
-  }
+  output.append(part.fields);
   if (chunked_reply_) output.append("Transfer-Encoding: chunked\r\n");
-  if (whole && !has_length && has_body(status)) {
+  if (whole && !part.has_length && has_body(part.code)) {
     output.append("Content-Length: ").append(std::to_string(part.body.size())).append("\r\n");
   }
   output.append("\r\n");

@@ -1,4 +1,5 @@
 // HttpSession: the requests after which the connection carries events: server-sent events and WebSocket.
+#include <boost/asio/post.hpp>
 #include <charconv>
 #include <utility>
 
@@ -121,9 +122,6 @@ void HttpSession::open_socket() {
   auto parsed = parse_socket_request(*request_, target_.query);
   Status status = parsed.ok() ? Status() : parsed.status();
   if (status.ok()) status = check_handshake(*request_, parsed.value());
-  if (status.ok() && loop().draining) {
-    status = {core::Code::overloaded, "This worker is shutting down; connect again."};
-  }
   if (!status.ok()) return answer_problem(status);
   SocketRequest socket = std::move(parsed).value();
   socket.identity.source_ip = loop().source.of(peer_, request_->value(Field::forwarded_for));
@@ -140,8 +138,15 @@ void HttpSession::open_socket() {
   }
   socket_request_ = std::make_unique<SocketRequest>(std::move(socket));
   phase_ = Phase::application;
-  if (!asks) return start_socket({});
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  if (!asks) {
+    // Not at once: what came behind the handshake is the socket's, and is kept only when this read is done with.
+    return boost::asio::post(loop().io, [self] {
+      if (!self->is_open()) return;
+      self->loop().output.clear();
+      self->start_socket({});
+    });
+  }
   loop().handoff.ask(std::move(question), [self](const Verdict& verdict) {
     if (!self->is_open()) return;
     self->loop().output.clear();
@@ -151,6 +156,7 @@ void HttpSession::open_socket() {
 
 // Whether the socket may open, once Python has had its say; then the identity has its grant.
 Status HttpSession::admit(Identity& identity, const Verdict& verdict) {
+  if (loop().draining) return {core::Code::overloaded, "This worker is shutting down; connect again."};
   if (!verdict.status.ok()) return verdict.status;
   identity.grant = verdict.grant;
   if (identity.grant != nullptr) {

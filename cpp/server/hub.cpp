@@ -162,6 +162,7 @@ bool Hub::pull(ChannelStream& stream) {
   for (int page = 0; page < kPagesPerTurn && more; ++page) {
     if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) break;
     const bool has_gap = page_.gap != core::GapReason::none;
+    if (has_gap || page_.epoch != stream.epoch) send_back(stream);
     if (page_.epoch != stream.epoch) enter_epoch(stream, !has_gap);
     if (has_gap) {
       const Gap gap = gap_of(page_);
@@ -179,15 +180,19 @@ bool Hub::pull(ChannelStream& stream) {
   return more;
 }
 
-void Hub::enter_epoch(ChannelStream& stream, bool says_so) {
-  // An offset of the old epoch means nothing in the new one: those that may have to go back do so now.
+// Readers that may have to go back to the history later cannot do so across a gap: an offset before it would mean
+// something else behind it. They go back now, and history tells each what it misses.
+void Hub::send_back(ChannelStream& stream) {
   for (const Encoding encoding : {Encoding::sse, Encoding::sse_chunked}) {
     const ChannelStream::Readers& readers = stream.readers[static_cast<std::size_t>(encoding)];
     for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
-      if (reader->cursor_ == readers.frames.end()) continue;
-      catch_up_from(*reader, stream.epoch, readers.frames.offset_before(reader->cursor_));
+      const bool has_all = reader->cursor_ == readers.frames.end();
+      catch_up_from(*reader, stream.epoch, has_all ? stream.offset : readers.frames.offset_before(reader->cursor_));
     }
   }
+}
+
+void Hub::enter_epoch(ChannelStream& stream, bool says_so) {
   stream.epoch = page_.epoch;
   // A channel without a past begins its first epoch with its first event, and nothing is missing. Sockets, whose events
   // do not carry the epoch, have to know it all the same, to resume.
@@ -226,8 +231,9 @@ void Hub::fall_behind(Subscription& subscription) {
   if (conflates(stream)) {
     const std::uint64_t newest = frames.newest_event();
     if (newest <= subscription.cursor_) return;
-    if (subscription.skipped_from_ == 0) {
-      subscription.skipped_from_ = frames.offset_before(subscription.cursor_) + 1;
+    if (!std::exchange(subscription.skipped_, true)) {
+      subscription.epoch_ = stream.epoch;
+      subscription.offset_ = frames.offset_before(subscription.cursor_);
     }
     subscription.cursor_ = newest;
   } else if (subscription.encoding_ == Encoding::websocket) {
@@ -249,15 +255,20 @@ bool Hub::prepare(Subscription& subscription, std::string& alone) {
     fall_behind(subscription);
     if (!subscription.live_) return false;
   }
-  if (subscription.skipped_from_ != 0 && subscription.cursor_ != frames.end()) {
-    const ChannelStream& stream = subscription.stream_;
-    const std::uint64_t to = frames.offset_before(subscription.cursor_);
-    if (to >= subscription.skipped_from_) {
-      stream.write_gap(alone, subscription.encoding_, {subscription.skipped_from_, to, "conflated", stream.epoch, to});
-    }
-    subscription.skipped_from_ = 0;
-  }
+  if (subscription.skipped_ && subscription.cursor_ != frames.end()) tell_skipped(subscription, alone);
   return subscription.cursor_ != frames.end();
+}
+
+void Hub::tell_skipped(Subscription& subscription, std::string& alone) {
+  const ChannelStream& stream = subscription.stream_;
+  const std::uint64_t to = subscription.frames().offset_before(subscription.cursor_);
+  // Across epochs it cannot be known what there was.
+  const bool known = subscription.epoch_ == stream.epoch;
+  const Gap gap{known ? subscription.offset_ + 1 : 0, known ? to : 0, "conflated", stream.epoch, to};
+  if (!known || to > subscription.offset_) stream.write_gap(alone, subscription.encoding_, gap);
+  subscription.skipped_ = false;
+  // Other messages were skipped too.
+  subscription.subscriber_.went_live(subscription);
 }
 
 void Hub::catch_up(Subscription& subscription, std::string& alone) {

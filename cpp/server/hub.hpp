@@ -85,6 +85,8 @@ class Hub {
   void take_turn();
   // Reads a bounded part of what is new; true when there is more.
   bool pull(ChannelStream& stream);
+  void send_back(ChannelStream& stream);
+  void tell_skipped(Subscription& subscription, std::string& alone);
   void enter_epoch(ChannelStream& stream, bool says_so);
   void trim(ChannelStream& stream);
   void leave(Subscription& subscription);

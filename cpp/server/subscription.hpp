@@ -63,10 +63,10 @@ class Subscription {
   bool pending_ = false;
   std::uint64_t cursor_ = 0;  // when live
   std::size_t place_ = 0;     // when live, among Readers::live
-  std::uint64_t epoch_ = 0;   // when it catches up: what it has had
+  std::uint64_t epoch_ = 0;   // when it catches up, or has skipped something: what it has had
   std::uint64_t offset_ = 0;
-  std::uint64_t skipped_from_ = 0;  // first offset that was left out and not told yet; 0: none
-  bool cut_ = false;                // too slow: gets nothing more
+  bool skipped_ = false;  // events were left out, which was not told yet
+  bool cut_ = false;      // too slow: gets nothing more
 
   friend class Hub;
 };

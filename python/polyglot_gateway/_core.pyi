@@ -95,10 +95,10 @@ class Server:
         """Return the jobs that wait; `environ` is what every WSGI environment has."""
 
     def respond(self, id: int, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Answer a request, whole. Status and headers must be free of line ends."""
+        """Answer a request, whole. ValueError for a status or header that HTTP does not allow."""
 
     def begin(self, id: int, status: str, headers: list[tuple[str, str]]) -> None:
-        """Begin the answer to a request, whose body comes in parts."""
+        """Begin the answer to a request, whose body comes in parts. ValueError as `respond`."""
 
     def send(self, id: int, body: bytes) -> None:
         """Send the next part; wait for the job "room" or "gone" before the one after it."""

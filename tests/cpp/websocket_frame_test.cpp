@@ -17,11 +17,15 @@ std::size_t held_bytes = 0;
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+// Not inline, or GCC sees malloc meet operator delete and warns.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   void* const memory = std::malloc(size);
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) std::abort();
   held_bytes += malloc_usable_size(memory);
   return memory;
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return operator new(size);
 }
 void operator delete(void* memory) noexcept {
   held_bytes -= malloc_usable_size(memory);
@@ -116,6 +120,12 @@ Meaning read(std::string_view stream, const std::vector<std::size_t>& cuts = {},
   return meaning;
 }
 
+// The bytes held, with what the first check of a text in a process takes for good (simdjson chooses its instructions).
+std::size_t held_now() {
+  read(frame(Opcode::text, "text"));
+  return held_bytes;
+}
+
 std::vector<std::size_t> every_byte(std::string_view stream) {
   std::vector<std::size_t> cuts;
   for (std::size_t i = 1; i < stream.size(); ++i) cuts.push_back(i);
@@ -171,7 +181,7 @@ TEST(WebSocketReader, ReadsEveryFormOfALength) {
     EXPECT_EQ(read(stream, every_byte(stream)), meaning) << size;
     // A mask goes on where the piece before it ended.
     for (std::size_t cut = 0; cut < std::min<std::size_t>(stream.size(), 40); ++cut) {
-      ASSERT_EQ(read(stream, {cut, stream.size() - cut / 2}), meaning) << size << " cut at " << cut;
+      ASSERT_EQ(read(stream, {cut, std::max(cut, stream.size() - cut / 2)}), meaning) << size << " cut at " << cut;
     }
   }
 }
@@ -272,7 +282,7 @@ TEST(WebSocketReader, GivesItsErrorForEver) {
 TEST(WebSocketReader, DoesNotCopyWhatLiesWhole) {
   static_assert(sizeof(WebSocketReader) <= 64, "thousands of them are idle");
   std::string bytes = frame(Opcode::ping, "ping") + frame(Opcode::text, std::string(300, 'x'));
-  const std::size_t held = held_bytes;
+  const std::size_t held = held_now();
   WebSocketReader reader(kLimit);
   std::span<char> input(bytes);
   WebSocketMessage message;
@@ -284,6 +294,19 @@ TEST(WebSocketReader, DoesNotCopyWhatLiesWhole) {
   EXPECT_EQ(held_bytes, held);
 }
 
+TEST(WebSocketReader, DoesNotCopyAPayloadThatLiesWholeBehindItsHeader) {
+  const std::string stream = frame(Opcode::text, "payload");
+  WebSocketReader reader(kLimit);
+  WebSocketMessage message;
+  std::string header = stream.substr(0, 6);
+  std::span<char> input(header);
+  ASSERT_EQ(reader.next(input, message), Next::more);
+  std::string bytes = stream.substr(6);
+  input = bytes;
+  ASSERT_EQ(reader.next(input, message), Next::message);
+  EXPECT_EQ(message.payload.data(), bytes.data());
+}
+
 TEST(WebSocketReader, HoldsNoMoreThanWhatCameAndGivesItBack) {
   const std::string payload(kLimit, 'x');
   const std::string stream =
@@ -291,7 +314,7 @@ TEST(WebSocketReader, HoldsNoMoreThanWhatCameAndGivesItBack) {
   std::vector<char> piece(100);
   WebSocketReader reader(kLimit);
   WebSocketMessage message;
-  const std::size_t held = held_bytes;
+  const std::size_t held = held_now();
   std::size_t messages = 0;
   for (std::size_t at = 0; at < stream.size(); at += piece.size()) {
     std::span<char> input = std::span(piece).first(std::min(piece.size(), stream.size() - at));
@@ -312,7 +335,7 @@ TEST(WebSocketReader, HoldsNothingAfterAnError) {
   std::string bytes = first(Opcode::text, std::string(1000, 'x')) + "\x81";
   WebSocketMessage message;
   std::span<char> input(bytes);
-  const std::size_t held = held_bytes;
+  const std::size_t held = held_now();
   ASSERT_EQ(reader.next(input, message), Next::more);
   EXPECT_GT(held_bytes, held);
   char rest = '\x80';

@@ -1,4 +1,4 @@
-"""What the C++ thread leaves to Python: requests for the application, and who may connect or join.
+"""What the C++ thread leaves to Python, given to who answers it: the application, or `questions`.
 
 Jobs come through a queue that wakes gevent's loop. A pool of greenlets works on them, and grows when all of it waits,
 because to make a greenlet costs more than most requests.
@@ -7,8 +7,6 @@ because to make a greenlet costs more than most requests.
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -19,15 +17,11 @@ from gevent.event import Event
 from gevent.queue import SimpleQueue
 
 from polyglot_gateway import _core
-from polyglot_gateway.errors import GatewayError
-from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens
+from polyglot_gateway.gateway.tokens import Tokens
+from polyglot_gateway.server.questions import Questions
 
 MAX_GREENLETS = 1000
 """Requests that the application works on at a time; more wait."""
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_STATUS = re.compile(r"[1-5][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
 
 _log = structlog.get_logger("polyglot_gateway.server")
 
@@ -52,7 +46,7 @@ class Handoff:
         """
         self._server = server
         self._application = application
-        self._tokens = tokens
+        self._questions = Questions(server, tokens)
         self._environ = environ
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
@@ -98,7 +92,7 @@ class Handoff:
             if kind == "request":
                 self._answer(number, what)
             else:
-                self._decide(number, what)
+                self._questions.answer(number, what)
 
     def _answer(self, number: int, environ: dict[str, Any]) -> None:
         reply = _Reply(self._server, number)
@@ -131,27 +125,6 @@ class Handoff:
         reply.more(chunk)
         stream.room.wait()
 
-    def _decide(self, number: int, asked: dict[str, Any]) -> None:
-        try:
-            self._server.decide(number, self._ask(**asked))
-        except GatewayError as error:
-            self._server.deny(number, error.code, error.message)
-        except Exception as error:
-            _log.error("the authorize hook failed", exc_info=error, app=asked["app"], channel=asked["channel"])
-            self._server.deny(number, "internal_error", "The gateway could not decide; its log says why.")
-
-    def _ask(self, kind: str, token: str, params: bytes, **asked: Any) -> _core.Grant | None:
-        if kind == "verify":
-            return self._tokens.verify(token)
-        said = json.loads(params) if params else {}
-        request = AuthorizeRequest(
-            kind="connect" if kind == "connect" else "join",
-            token=token,
-            params=said if isinstance(said, dict) else {},
-            **asked,
-        )
-        return self._tokens.connect(request) if kind == "connect" else self._tokens.join(request)
-
 
 class _Stream:
     """A reply that goes out in parts."""
@@ -164,7 +137,7 @@ class _Stream:
 
 
 class _Reply:
-    """One reply, from start_response on; refuses what would break out of its header."""
+    """One reply, from start_response on. The server refuses what would break out of its head."""
 
     __slots__ = ("_begun", "_headers", "_number", "_server", "_status", "written")
 
@@ -181,11 +154,6 @@ class _Reply:
             raise exc_info[1].with_traceback(exc_info[2])
         if self._status and not exc_info:
             raise AssertionError("start_response was called twice")
-        if not _STATUS.fullmatch(status):
-            raise ValueError(f"the status {status!r} is not a status")
-        for name, value in headers:
-            if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-                raise ValueError(f"the header field {name!r} has characters that are not allowed")
         self._status, self._headers = status, headers
         return self.written.append
 
@@ -216,5 +184,5 @@ class _Reply:
     def _begin(self) -> None:
         if not self._status:
             raise AssertionError("start_response was not called")
-        self._begun = True
         self._server.begin(self._number, self._status, self._headers)
+        self._begun = True

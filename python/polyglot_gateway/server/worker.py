@@ -33,8 +33,6 @@ from polyglot_gateway.server.hooks import HELD_BACK
 BOOT_ERROR = 3
 """Exit status that tells gunicorn's master to stop instead of starting the worker again."""
 
-_SCHEME_FIELD = "HTTP_X_FORWARDED_PROTO"
-
 # The master goes on to hear the signals that a worker of its own holds back.
 os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK))
 
@@ -72,7 +70,7 @@ class NativeWorker(GeventWorker):
             print("polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else", file=sys.stderr)
             sys.exit(BOOT_ERROR)
         server = application.native_server(max_connections=self.worker_connections)
-        handoff = Handoff(server, self._with_scheme(application), application.tokens, self._environ())
+        handoff = Handoff(server, application.falcon, application.tokens, self._environ())
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()
         try:
@@ -111,16 +109,3 @@ class NativeWorker(GeventWorker):
             "SERVER_PORT": port,
             "SCRIPT_NAME": "",
         }
-
-    def _with_scheme(self, application: Application) -> Any:
-        """The application, told of https by a proxy that gunicorn is told to believe (forwarded_allow_ips)."""
-        trusted = {address.strip() for address in self.cfg.forwarded_allow_ips}
-
-        def call(environ: dict[str, Any], start_response: Any) -> Any:
-            if environ.get(_SCHEME_FIELD) == "https" and (
-                "*" in trusted or environ["REMOTE_ADDR"] in trusted or not environ["REMOTE_ADDR"]
-            ):
-                environ["wsgi.url_scheme"] = "https"
-            return application.falcon(environ, start_response)
-
-        return call
