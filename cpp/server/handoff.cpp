@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/string.hpp>
 #include <charconv>
 #include <ostream>  // Boost 1.74 forgets it
 #include <system_error>
+
+#include "server/ignoring_case.hpp"
 
 namespace polyglot::server {
 namespace {
@@ -20,10 +21,6 @@ bool is_field_char(char c) {
 bool is_token_char(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
          (c > 0x20 && c < 0x7f && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos);
-}
-
-bool is(std::string_view text, const char* wanted) {
-  return boost::beast::iequals({text.data(), text.size()}, wanted);
 }
 
 }  // namespace
@@ -42,20 +39,20 @@ bool ApplicationReply::add_field(std::string_view name, std::string_view value) 
   }
   switch (name.size()) {
     case 4:
-      if (is(name, "date")) return true;
+      if (equal_ignoring_case(name, "date")) return true;
       break;
     case 6:
-      if (is(name, "server")) return true;
+      if (equal_ignoring_case(name, "server")) return true;
       break;
     case 10:
-      if (!is(name, "connection")) break;
-      closes |= is(value, "close");
+      if (!equal_ignoring_case(name, "connection")) break;
+      closes |= equal_ignoring_case(value, "close");
       return true;
     case 14:
-      has_length |= is(name, "content-length");
+      has_length |= equal_ignoring_case(name, "content-length");
       break;
     case 17:
-      if (is(name, "transfer-encoding")) return true;
+      if (equal_ignoring_case(name, "transfer-encoding")) return true;
       break;
     default:
       break;

@@ -1,9 +1,10 @@
 #include "server/http_reply.hpp"
 
 #include <algorithm>
-#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/status.hpp>
 #include <ostream>  // Boost 1.74 forgets it
+
+#include "server/ignoring_case.hpp"
 
 namespace polyglot::server {
 namespace {
@@ -17,10 +18,6 @@ void append_number(std::string& out, std::uint64_t number) {
   do *--at = static_cast<char>('0' + number % 10);
   while ((number /= 10) != 0);
   out.append(at, digits + sizeof(digits));
-}
-
-bool is_same(std::string_view a, std::string_view b) {
-  return boost::beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
 }
 
 }  // namespace
@@ -62,7 +59,7 @@ void ReplyWriter::append_fields(std::string& out, const Reply& reply, const Reci
   if (origins_.empty()) return;
   out.append("Vary: Origin\r\n");
   const bool known = any_origin_ || std::any_of(origins_.begin(), origins_.end(), [&](const std::string& origin) {
-                       return is_same(origin, recipient.origin);
+                       return equal_ignoring_case(origin, recipient.origin);
                      });
   if (recipient.origin.empty() || !known) return;
   out.append("Access-Control-Allow-Origin: ").append(any_origin_ ? "*" : recipient.origin);

@@ -5,6 +5,8 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/impl/basic_parser.ipp>
 
+#include "server/ignoring_case.hpp"
+
 namespace polyglot::server {
 namespace {
 
@@ -87,8 +89,7 @@ HttpHead HttpRequest::copy_head() const {
 }
 
 bool HttpRequest::expects_continue() const {
-  return version_ == 11 && has(Field::expect) &&
-         boost::beast::iequals(Text(value(Field::expect).data(), value(Field::expect).size()), "100-continue");
+  return version_ == 11 && has(Field::expect) && equal_ignoring_case(value(Field::expect), "100-continue");
 }
 
 Slice HttpRequest::slice(Text text) const {

@@ -1,7 +1,8 @@
 #include "server/http_target.hpp"
 
 #include <algorithm>
-#include <boost/beast/core/string.hpp>
+
+#include "server/ignoring_case.hpp"
 
 namespace polyglot::server {
 namespace {
@@ -14,8 +15,7 @@ int hex_digit(char c) {
 }
 
 bool begins_with(std::string_view text, std::string_view scheme) {
-  return text.size() >= scheme.size() &&
-         boost::beast::iequals({text.data(), scheme.size()}, {scheme.data(), scheme.size()});
+  return text.size() >= scheme.size() && equal_ignoring_case(text.substr(0, scheme.size()), scheme);
 }
 
 }  // namespace

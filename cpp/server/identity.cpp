@@ -1,8 +1,9 @@
 #include "server/identity.hpp"
 
 #include <algorithm>
-#include <boost/beast/core/string.hpp>
 #include <ostream>  // Boost 1.74 forgets it
+
+#include "server/ignoring_case.hpp"
 
 namespace polyglot::server {
 
@@ -20,8 +21,7 @@ bool looks_like_token(std::string_view credential) {
 
 std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() < kScheme.size() ||
-      !boost::beast::iequals({authorization.data(), kScheme.size()}, {kScheme.data(), kScheme.size()})) {
+  if (authorization.size() < kScheme.size() || !equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
     return {};
   }
   const std::size_t begin = authorization.find_first_not_of(' ', kScheme.size());

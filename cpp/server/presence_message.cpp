@@ -36,7 +36,7 @@ class Reader {
   bool number(T& value) {
     std::string_view bytes;
     if (!take(bytes, sizeof(T))) return false;
-    std::memcpy(&value, bytes.data(), sizeof(T));
+    std::memcpy(&value, static_cast<const void*>(bytes.data()), sizeof(T));
     return true;
   }
   bool text(std::string_view& value) {

@@ -2,13 +2,13 @@
 
 #include <boost/beast/core/detail/base64.hpp>
 #include <boost/beast/core/detail/base64.ipp>
-#include <boost/beast/core/string.hpp>
 #include <optional>
 #include <ostream>  // Boost 1.74 forgets it
 
 #include "core/channel.hpp"
 #include "core/json_text.hpp"
 #include "core/utf8.hpp"
+#include "server/ignoring_case.hpp"
 #include "server/websocket_frame.hpp"
 
 namespace polyglot::server {
@@ -18,7 +18,7 @@ namespace base64 = boost::beast::detail::base64;
 using core::Code;
 using core::Status;
 
-constexpr std::string_view kTokenProtocol = "base64url.bearer.phoenix.";
+constexpr std::string_view kTokenProtocol = "base64url.bearer.phx.";
 
 // The token that the phoenix client puts among the protocols, in base64url without padding (RFC 4648 §5).
 std::optional<std::string> token_of_protocols(std::string_view protocols) {
@@ -101,7 +101,7 @@ core::Result<SocketRequest> parse_socket_request(const HttpRequest& request, std
 }
 
 Status check_handshake(const HttpRequest& request, SocketRequest& socket) {
-  if (!request.upgrades() || !boost::beast::iequals(std::string(request.value(Field::upgrade)), "websocket")) {
+  if (!request.upgrades() || !equal_ignoring_case(request.value(Field::upgrade), "websocket")) {
     return {Code::invalid_request, "This is where WebSockets open; send Upgrade: websocket and Connection: Upgrade."};
   }
   if (request.value(Field::websocket_version) != "13") {

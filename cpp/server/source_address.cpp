@@ -14,7 +14,7 @@ namespace ip = boost::asio::ip;
 std::optional<ip::address> parse(std::string_view text) {
   if (text.empty() || text.size() > 45 || text.find('%') != std::string_view::npos) return std::nullopt;
   boost::system::error_code error;
-  const ip::address address = ip::make_address(std::string(text), error);
+  ip::address address = ip::make_address(std::string(text), error);
   if (error) return std::nullopt;
   if (address.is_v6() && address.to_v6().is_v4_mapped()) return ip::make_address_v4(ip::v4_mapped, address.to_v6());
   return address;
