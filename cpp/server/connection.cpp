@@ -128,7 +128,7 @@ void Connection::drop_input() {
 void Connection::close() {
   if (!socket_.is_open()) return;
   boost::system::error_code ignored;
-  static_cast<void>(socket_.close(ignored));
+  socket_.close(ignored);
   out_.clear();
   on_closed();
 }

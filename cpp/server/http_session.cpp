@@ -162,6 +162,13 @@ void HttpSession::route() {
   native_ = routed_.route != Route::other && takes();
 }
 
+// The application, which would verify the token, does not know the members.
+bool HttpSession::is_presence_by_token() const {
+  return routed_.route == Route::presence && !request_->has(Field::api_key) &&
+         !request_->repeated(Field::authorization) && !bearer_token(request_->value(Field::authorization)).empty() &&
+         loop().gateway.authorize(routed_.app, routed_.channel, {}, core::kHistory).code() == core::Code::unauthorized;
+}
+
 bool HttpSession::takes() {
   switch (routed_.route) {
     case Route::websocket:
@@ -169,6 +176,8 @@ bool HttpSession::takes() {
       return true;
     case Route::events:
       return !loop().draining && takes_events_request();
+    case Route::presence:
+      return is_presence_by_token() || loop().hot_routes.take(*request_, routed_, target_);
     case Route::ready:
       return !loop().draining;  // the application knows why not
     default:
@@ -251,6 +260,7 @@ bool HttpSession::welcome_body() {
 void HttpSession::answer(std::string_view body) {
   if (!native_) return hand_off(body);
   if (routed_.route == Route::events) return open_events();
+  if (is_presence_by_token()) return open_presence();
   if (routed_.route == Route::websocket) return open_socket();
   if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;

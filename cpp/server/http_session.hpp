@@ -63,6 +63,7 @@ class HttpSession final : public Connection {
   void answer(std::string_view body);
   void answer_problem(const core::Status& status);
   bool takes();
+  bool is_presence_by_token() const;
 
   // http_session_application.cpp
   void hand_off(std::string_view body);
@@ -71,7 +72,11 @@ class HttpSession final : public Connection {
 
   // http_session_subscriber.cpp: the connection goes on as something else.
   bool takes_events_request();
+  void ask_for_token(core::Scope scope, void (HttpSession::*allowed)());
   void open_events();
+  void start_allowed_events();
+  void open_presence();
+  void answer_presence();
   void start_events(const Recipient& to);
   void open_socket();
   void start_socket(const Verdict& verdict);

@@ -72,31 +72,52 @@ bool HttpSession::takes_events_request() {
   return true;
 }
 
-void HttpSession::open_events() {
-  Status status = loop().gateway.authorize(events_.app, events_.channel, events_.key, core::kSubscribe);
-  if (status.code() == core::Code::unauthorized && !events_.token.empty()) {
-    phase_ = Phase::application;
-    Question question;
-    question.kind = Question::Kind::verify;
-    question.app = events_.app;
-    question.channel = events_.channel;
-    question.token = events_.token;
-    auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-    remember_recipient();
-    return loop().handoff.ask(std::move(question), [self](const Verdict& verdict) {
-      if (!self->is_open()) return;
-      self->loop().output.clear();
+// Lets Python verify the token of events_, which then has to allow `scope`; calls `allowed`, or answers the refusal.
+void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)()) {
+  phase_ = Phase::application;
+  remember_recipient();
+  Question question;
+  question.kind = Question::Kind::verify;
+  question.app = events_.app;
+  question.channel = events_.channel;
+  question.token = events_.token;
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  loop().handoff.ask(std::move(question), [self, scope, allowed](const Verdict& verdict) {
+    if (!self->is_open()) return;
+    self->loop().output.clear();
+    Status status = verdict.status;
+    if (status.ok()) {
       const std::int64_t now_s = core::system_time_ns() / 1'000'000'000;
-      Status allowed = verdict.status;
-      if (allowed.ok()) {
-        allowed = verdict.grant->check(self->events_.app, self->events_.channel, core::kSubscribe, now_s);
-      }
-      if (!allowed.ok()) return self->refuse_later(allowed);
-      self->start_events({self->later_id_, self->later_origin_, false, true, 11});
-    });
+      status = verdict.grant->check(self->events_.app, self->events_.channel, scope, now_s);
+    }
+    status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
+  });
+}
+
+void HttpSession::open_events() {
+  const Status status = loop().gateway.authorize(events_.app, events_.channel, events_.key, core::kSubscribe);
+  if (status.code() == core::Code::unauthorized && !events_.token.empty()) {
+    return ask_for_token(core::kSubscribe, &HttpSession::start_allowed_events);
   }
   if (!status.ok()) return answer_problem(status);
   start_events(recipient());
+}
+
+void HttpSession::start_allowed_events() {
+  start_events({later_id_, later_origin_, false, true, 11});
+}
+
+// With a bearer token; without one it is among the hot routes.
+void HttpSession::open_presence() {
+  events_ = {};
+  events_.app = routed_.app;
+  events_.channel = routed_.channel;
+  events_.token = bearer_token(request_->value(Field::authorization));
+  ask_for_token(core::kHistory, &HttpSession::answer_presence);
+}
+
+void HttpSession::answer_presence() {
+  answer_later(200, loop().presence.members_json(events_.app, events_.channel));
 }
 
 void HttpSession::start_events(const Recipient& to) {

@@ -40,7 +40,7 @@ void adopt_connection(Loop& loop, int fd, std::string bytes) {
   socklen_t size = sizeof(address);
   boost::system::error_code error;
   Connection::Socket socket(loop.io);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) static_cast<void>(socket.assign(fd, error));
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) socket.assign(fd, error);
   if (!socket.is_open()) {
     ::close(fd);
     return;
@@ -60,7 +60,7 @@ void Listener::start() {
 
 void Listener::stop() {
   boost::system::error_code ignored;
-  static_cast<void>(socket_.close(ignored));
+  socket_.close(ignored);
   timer_.cancel();
 }
 
@@ -98,7 +98,7 @@ void Listener::take() {
     const std::string text = address_text(address, port);
     boost::system::error_code error;
     Connection::Socket socket(loop_.io);
-    static_cast<void>(socket.assign(fd, error));
+    socket.assign(fd, error);
     if (error) {
       ::close(fd);
       return rest();

@@ -87,6 +87,7 @@ void PhoenixSocket::ask(Question::Kind kind, std::string_view channel, std::stri
                     [this, life = transport_.life(), decide = std::move(decide)](const Verdict& verdict) {
                       const auto alive = life.lock();
                       if (alive == nullptr) return;
+                      loop_.output.clear();  // it may hold what another connection was sent
                       decide(verdict);
                       transport_.flush_messages();
                     });

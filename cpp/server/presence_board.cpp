@@ -64,6 +64,14 @@ void PresenceBoard::tell(const Presence::Change& change) {
   hub_.tell(*stream);
 }
 
+std::string PresenceBoard::members_json(std::string_view app, std::string_view channel) const {
+  std::string json = "{\"app_id\":\"";
+  json.append(app).append("\",\"channel\":\"").append(channel);
+  json.append("\",\"count\":").append(std::to_string(presence_.members(app, channel))).append(",\"members\":");
+  presence_.append_state(json, app, channel);
+  return json += '}';
+}
+
 void PresenceBoard::look() {
   for (const Presence::Peer& peer : presence_.peers()) {
     if (gateway_.segment().alive(peer.worker, peer.incarnation)) continue;

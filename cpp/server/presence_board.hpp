@@ -29,7 +29,8 @@ class PresenceBoard {
   void append_state(std::string& out, std::string_view app, std::string_view channel) const {
     presence_.append_state(out, app, channel);
   }
-  std::size_t members(std::string_view app, std::string_view channel) const { return presence_.members(app, channel); }
+  // {"app_id","channel","count","members"}, the answer of REST. REQUIRES: the names passed their checks.
+  std::string members_json(std::string_view app, std::string_view channel) const;
   // Once a second: the members of workers that died go.
   void look();
 

@@ -1,5 +1,6 @@
 #include "server/sse_session.hpp"
 
+#include <boost/asio/post.hpp>
 #include <charconv>
 #include <utility>
 
@@ -67,7 +68,8 @@ void SseSession::on_closed() {
 }
 
 void SseSession::too_slow(Subscription&) {
-  end();
+  // Not at once: it may find that the client is gone, and the subscription with it, which the hub still has in hand.
+  boost::asio::post(loop().io, [self = std::static_pointer_cast<SseSession>(shared_from_this())] { self->end(); });
 }
 
 void SseSession::end() {

@@ -27,7 +27,7 @@ class Subscriber : public boost::intrusive::list_base_hook<boost::intrusive::tag
 
   // There is more for some of its subscriptions: takes what it can, and is called again only when there is still more.
   virtual void serve() = 0;
-  // It is so far behind that the frames it stands at go away.
+  // It is so far behind that the frames it stands at go away. REQUIRES: the subscription outlives this call.
   virtual void too_slow(Subscription& subscription) = 0;
   // It has caught up. What is said now goes out before anything that is new.
   virtual void went_live(Subscription& subscription) = 0;

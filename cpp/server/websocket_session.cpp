@@ -1,5 +1,6 @@
 #include "server/websocket_session.hpp"
 
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "server/loop.hpp"
@@ -99,8 +100,13 @@ bool WebSocketSession::take_text(std::string_view payload, bool binary) {
 }
 
 void WebSocketSession::too_slow(Subscription&) {
-  loop().gateway.counters().add(core::Counter::slow_readers);
-  end(kCloseTooSlow, "You read too slowly; connect again and resume with since and epoch.");
+  // Not at once: it may find that the client is gone, and the subscription with it, which the hub still has in hand.
+  boost::asio::post(loop().io, [self = std::static_pointer_cast<WebSocketSession>(shared_from_this())] {
+    if (!self->is_open() || self->is_lingering()) return;
+    self->loop().gateway.counters().add(core::Counter::slow_readers);
+    self->loop().output.clear();
+    self->end(kCloseTooSlow, "You read too slowly; connect again and resume with since and epoch.");
+  });
 }
 
 // Sends what was said so far and the close frame, and then waits for the client to go.

@@ -19,7 +19,7 @@ MAY_USE = {
     "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
-    "server": {"errors", "settings", "app", "ops"},
+    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens"},
     "cli": {"errors", "_core", "settings", "server", "app"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}

@@ -121,6 +121,21 @@ def test_every_line_of_the_env_example_is_a_setting():
     assert {name.lower() for name in names} <= set(Settings.model_fields)
 
 
+def test_the_tour_passes_through_every_room_of_the_server():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = text.partition("**The rooms**")[2].partition("**Falcon**")[0]
+    listed = set(re.findall(r"`(\w+)`", rooms)) - {"_application", "_subscriber", "_longpoll"}
+    assert listed == {header.stem for header in (ROOT / "cpp" / "server").glob("*.hpp")}
+
+
+def test_the_documents_name_every_code_that_a_socket_is_closed_with():
+    header = (ROOT / "cpp" / "server" / "websocket_session.hpp").read_text()
+    codes = re.findall(r"kClose\w+ = (\d+);", header)
+    text = (DOCS / "websocket.md").read_text()
+    assert codes
+    assert [code for code in codes if f"\n| {code} |" not in text] == []
+
+
 @pytest.mark.parametrize("document", sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path):
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):

@@ -22,6 +22,16 @@ TESTED_ELSEWHERE = {
 # Headers with no test file of their own, and why.
 CPP_TESTED_ELSEWHERE = {
     "core/segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
+    "server/connection": "sockets; tests/contract/server/test_http_connection.py and test_http_time.py",
+    "server/handoff": "between two threads; every Falcon route in tests/contract/server goes through it",
+    "server/hot_routes": "answers of the running server; tests/contract/server/test_pairs.py compares their bytes",
+    "server/http_session": "a connection's life; tests/contract/server/test_http_malformed.py, _body.py and _time.py",
+    "server/hub": "follows a running gateway; tests/e2e/test_drain.py ends and resumes the streams that it feeds",
+    "server/listener": "accepts; tests/e2e/test_serving.py and test_drain.py",
+    "server/loop": "the parts of a running server, without logic",
+    "server/server": "a thread of its own; tests/e2e/test_worker.py starts, drains and stops it",
+    "server/server_options": "a struct without logic",
+    "server/subscription": "one reader's place, which only the hub changes; tested with it",
 }
 # Tests of more than one header.
 ACROSS_HEADERS = {"crash": "processes killed at random instants"}

@@ -145,6 +145,7 @@ TEST_F(ServerTest, TellsTheApplicationThatTheClientIsGone) {
   in_parallel(4, [&](int number) {
     Client client(port_);
     client.send(get("/stream"));
+    client.head();
     client.chunk();
     if (number % 2 == 0) client.reset();
   });
@@ -166,6 +167,10 @@ TEST_F(ServerTest, CutsOffAReplyThatTheApplicationGivesUp) {
   EXPECT_EQ(client.rest(), "4\r\nhalf\r\n");
 }
 
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 TEST_F(ServerTest, OpensSocketsAsTheApplicationDecides) {
   const Application application(*server_, [this](const HandoffJob& job) {
     const auto& question = std::get<Question>(job.what);
@@ -183,17 +188,35 @@ TEST_F(ServerTest, OpensSocketsAsTheApplicationDecides) {
       PhoenixClient socket(port_, "&app_id=app&token=a.b.good");
       ASSERT_EQ(socket.opened(), 101);
       socket.join("secret:1");
-      EXPECT_NE(socket.next().find("\"status\":\"ok\""), std::string::npos);
+      EXPECT_PRED2(has, socket.next(), "\"status\":\"ok\"");
       socket.join("secret:2", R"({"access_token":"a.b.bad"})");
-      EXPECT_NE(socket.next().find("\"code\":\"unauthorized\""), std::string::npos);
+      EXPECT_PRED2(has, socket.next(), "\"code\":\"unauthorized\"");
       socket.join("secret:3", R"({"access_token":"a.b.good"})");
-      EXPECT_NE(socket.next().find("\"status\":\"ok\""), std::string::npos);
+      EXPECT_PRED2(has, socket.next(), "\"status\":\"ok\"");
       socket.send(R"(["1","2","secret:3","access_token",{"access_token":"a.b.good"}])");
-      EXPECT_NE(socket.next().find("\"status\":\"ok\""), std::string::npos);
+      EXPECT_PRED2(has, socket.next(), "\"status\":\"ok\"");
       socket.join("secret:4", R"({"access_token":"a.b.good"})");  // and the client goes meanwhile
     }
   });
   wait_until([&] { return server_->connections() == 0; }, "the connections' end");
+}
+
+// Whatever came with the request, and in however many pieces.
+TEST_F(ServerTest, RefusesSocketsWithAWrongKeyOnce) {
+  gateway_->configure(core::Access(), core::Rules());
+  const std::string request =
+      "GET /socket/websocket?app_id=app&token=wrong HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  for (const std::size_t cut : {request.size(), std::size_t{1}, request.size() / 2, request.size() - 1}) {
+    Client client(port_);
+    EXPECT_EQ(client.ask(get("/alive")).status, 200);
+    client.send(request.substr(0, cut));
+    if (cut == request.size() / 2) wait_until([&] { return Client(port_).ask(get("/alive")).status == 200; }, "a turn");
+    client.send(request.substr(cut) + get("/alive") + request + get("/nothing/here"));
+    EXPECT_EQ(client.answer().status, 401);
+    EXPECT_EQ(client.answer().status, 200);
+    EXPECT_EQ(client.answer().status, 401);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.production import ProductionGateway
 from tests.serving import Gateway, free_port, wait_until
 
 
@@ -38,6 +39,14 @@ def gateway(start: Callable[..., Gateway]) -> Gateway:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """For tests that only talk to it, each in a channel of its own."""
     gateway = Gateway(tmp_path_factory.mktemp("shared"), free_port(), ("--workers", "2"), {})
+    yield gateway.wait_until_ready()
+    gateway.kill_everything()
+
+
+@pytest.fixture(scope="session")
+def production_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProductionGateway]:
+    """The same with POLYGLOT_ENV=prod; see its module for the keys, the rules and the tokens."""
+    gateway = ProductionGateway(tmp_path_factory.mktemp("production"), "--workers", "2")
     yield gateway.wait_until_ready()
     gateway.kill_everything()
 

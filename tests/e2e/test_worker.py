@@ -180,6 +180,13 @@ def two_workers(gateway: Gateway) -> list[int]:
     return wait_until(lambda: len(gateway.workers()) == 2 and gateway.workers(), "two workers")
 
 
+def serves(pid: int) -> bool:
+    """Whether the worker has begun to take connections: before that it has no second thread."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(name.read_text() == "polyglot-server\n" for name in Path(f"/proc/{pid}/task").glob("*/comm"))
+    return False
+
+
 @pytest.mark.parametrize("way", ["polyglot", "gunicorn"])
 def test_a_unix_socket(run: Start, tmp_path: Path, way: str) -> None:
     bind = "unix:gateway.sock"
@@ -206,6 +213,7 @@ def test_a_unix_socket(run: Start, tmp_path: Path, way: str) -> None:
 def test_all_workers_take_connections_of_one_listener(start: Start) -> None:
     gateway = start()
     workers = two_workers(gateway)
+    wait_until(lambda: all(map(serves, workers)), "both workers to serve")
     before = [sockets(pid) for pid in workers]
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(RawConnection(gateway.port)) for _ in range(200)]

@@ -120,7 +120,7 @@ WRONG_VARIABLES = [
     ("WORKERS", "0", "greater than or equal to 1"),
     ("WORKERS", "65", "less than or equal to 64"),
     ("WORKERS", "two", "valid integer"),
-    ("SERVER", "native", "'wsgi'"),
+    ("SERVER", "nginx", "'native' or 'wsgi'"),
     ("HISTORY_SIZE", "65536", "65535"),
     ("HISTORY_TTL", "-1", "greater than or equal to 0"),
     ("HISTORY_TTL", "inf", "finite"),

@@ -44,7 +44,8 @@ def document(version: str, root: str) -> Json:
             "version": version,
             "summary": "Publish events, read their history, follow them as they come.",
             "description": "Every event of a channel has an offset, one more than the one before. The epoch of a "
-            "channel changes when its past is gone. Every error has a stable `code` and says in `error` what is wrong.",
+            "channel changes when its past is gone. Every error has a stable `code` and says in `error` what is wrong. "
+            "Phoenix Channels v2 are spoken at /socket/websocket and /socket/longpoll, which are not described here.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": root}],
@@ -53,6 +54,7 @@ def document(version: str, root: str) -> Json:
             f"{_CHANNEL}/publish": {"parameters": _refs("app", "channel"), "post": _publish()},
             f"{_CHANNEL}/history": {"parameters": _refs("app", "channel"), **_both(_history()), "delete": _forget()},
             f"{_CHANNEL}/events": {"parameters": _refs("app", "channel"), **_both(_events())},
+            f"{_CHANNEL}/presence": {"parameters": _refs("app", "channel"), **_both(_presence())},
             _CHANNEL: {"parameters": _refs("app", "channel"), **_both(_channel())},
             "/apps/{app}/channels": {"parameters": _refs("app"), **_both(_channels())},
             "/apps/{app}/publish": {"parameters": _refs("app"), "post": _batch()},
@@ -193,6 +195,17 @@ def _channel() -> Json:
         "security": [{"key": []}, {"token": []}, {}],
         "parameters": _refs("requestId"),
         "responses": {"200": _reply("Its positions.", "ChannelOfApp"), **_errors("invalid_channel", *_READING)},
+    }
+
+
+def _presence() -> Json:
+    return {
+        "operationId": "presence",
+        "tags": ["channels"],
+        "summary": "Who is in a channel",
+        "security": [{"key": []}, {"token": []}, {}],
+        "parameters": _refs("requestId"),
+        "responses": {"200": _reply("The members by key.", "Members"), **_errors("invalid_channel", *_READING)},
     }
 
 

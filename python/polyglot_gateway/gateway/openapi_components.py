@@ -161,6 +161,25 @@ def schemas() -> Json:
             }
         ),
         "Forgotten": _object({"app_id": text, "channel": channel, "epoch": epoch}),
+        "Members": _object(
+            {
+                "app_id": text,
+                "channel": channel,
+                "count": {"type": "integer", "minimum": 0, "description": "Of keys."},
+                "members": {
+                    "type": "object",
+                    "additionalProperties": _object(
+                        {
+                            "metas": {
+                                "type": "array",
+                                "description": "One for each join, with what the member says of itself.",
+                                "items": _object({"phx_ref": text}),
+                            }
+                        }
+                    ),
+                },
+            }
+        ),
         "Channel": _object(info),
         "ChannelOfApp": _object({"app_id": text, **info}),
         "Channels": _object(

@@ -62,14 +62,19 @@ class NativeWorker(GeventWorker):
         super().handle_exit(sig, frame)
         self._stopping.set()
 
+    def load_wsgi(self) -> None:
+        """Make the application and its server. What fails here stops the master; in `run` it would try for ever."""
+        super().load_wsgi()
+        if not isinstance(self.wsgi, Application):
+            print("polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else", file=sys.stderr)
+            sys.exit(BOOT_ERROR)
+        self._server = self.wsgi.native_server(max_connections=self.worker_connections)
+
     def run(self) -> None:
         """Serve until told to stop, then until every client has gone or graceful_timeout is over."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        application = self.wsgi
-        if not isinstance(application, Application):
-            print("polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else", file=sys.stderr)
-            sys.exit(BOOT_ERROR)
-        server = application.native_server(max_connections=self.worker_connections)
+        application: Application = self.wsgi
+        server = self._server
         handoff = Handoff(server, application.falcon, application.tokens, self._environ())
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()

@@ -1,6 +1,8 @@
 from gunicorn.config import Config
+from gunicorn.workers.ggevent import GeventWorker
 
 from polyglot_gateway.server.gunicorn_options import gunicorn_options
+from polyglot_gateway.server.worker import NativeWorker
 from polyglot_gateway.settings import load_settings
 
 
@@ -17,7 +19,14 @@ def test_the_settings_reach_gunicorn(tmp_path, monkeypatch):
     config = configured(bind="127.0.0.1:4567", workers=3, graceful_timeout=7, log_level="warning")
     assert config.address == [("127.0.0.1", 4567)]
     assert (config.workers, config.graceful_timeout, config.loglevel) == (3, 7, "warning")
-    assert config.worker_class_str == "gevent"
+
+
+def test_each_server_has_its_worker(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configured().worker_class is NativeWorker
+    assert configured(server="native").worker_connections == 100_000
+    wsgi = configured(server="wsgi")
+    assert (wsgi.worker_class, wsgi.worker_connections) == (GeventWorker, 10_000)
 
 
 def test_proxies_are_those_that_are_trusted(tmp_path, monkeypatch):
