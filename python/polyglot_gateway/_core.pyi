@@ -51,8 +51,8 @@ class Server:
     """The native server: one C++ thread beside Python (server/server.hpp).
 
     What it does not answer itself is a job: ("request", id, WSGI environment), ("question", id, what is asked),
-    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and ("log", 0,
-    (event, reason)).
+    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and
+    ("log", 0, (event, reason)).
     """
 
     def __init__(

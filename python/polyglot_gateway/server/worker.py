@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 import gevent
 from gevent.event import Event
@@ -73,7 +73,7 @@ class NativeWorker(GeventWorker):
     def run(self) -> None:
         """Serve until told to stop, then until every client has gone or graceful_timeout is over."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        application: Application = self.wsgi
+        application = cast("Application", self.wsgi)
         server = self._server
         handoff = Handoff(server, application.falcon, application.tokens, self._environ())
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())

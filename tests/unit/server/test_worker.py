@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -72,11 +73,16 @@ class Running:
             config.set(name, value)
         log = Logger(config)
         self.sockets = create_sockets(config, log)
-        self.worker = NativeWorker(1, os.getppid(), self.sockets, None, 30, config, log)
-        self.worker.wsgi = application
+        # What gunicorn calls its application is what makes ours.
+        maker = SimpleNamespace(wsgi=lambda: application)
+        self.worker = NativeWorker(1, os.getppid(), self.sockets, maker, 30, config, log)
         name = self.sockets[0].getsockname()
         self.address: int | str = name if isinstance(name, str) else name[1]
-        self.greenlet = gevent.Greenlet(self.worker.run)
+        self.greenlet = gevent.Greenlet(self._run)
+
+    def _run(self) -> None:
+        self.worker.load_wsgi()
+        self.worker.run()
 
     def start(self) -> "Running":
         self.greenlet.start()
@@ -222,7 +228,7 @@ def test_the_master_hears_signals_again_after_the_fork(make: Callable[..., Runni
 
 def test_another_application_stops_the_master(make: Callable[..., Running], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        make(lambda *_: []).worker.run()
+        make(lambda *_: []).worker.load_wsgi()
     assert ended.value.code == BOOT_ERROR == Arbiter.WORKER_BOOT_ERROR
     assert capsys.readouterr().err == "polyglot: NativeWorker serves polyglot_gateway.app:create_app(), nothing else\n"
 
