@@ -7,7 +7,7 @@ namespace polyglot::server {
 Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
     : gateway(the_gateway),
       options(std::move(the_options)),
-      io(1),
+      io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
       handoff(io),
       replies(options.cors_origins),
       source(options.trusted_proxies),

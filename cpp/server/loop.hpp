@@ -29,7 +29,7 @@ struct Loop {
 
   core::Gateway& gateway;
   const ServerOptions options;
-  boost::asio::io_context io;
+  boost::asio::io_context io;  // any thread may post to it; its descriptors and timers are this thread's
   Handoff handoff;
   ReplyWriter replies;
   RequestIds request_ids;
@@ -50,6 +50,7 @@ struct Loop {
   std::array<char, 65536> input;
   std::string output;
   std::string path;
+  std::vector<Subscription*> to_serve;
 };
 
 }  // namespace polyglot::server

@@ -40,7 +40,9 @@ void SubscriberConnection::serve() {
   if (!is_open() || is_sending() || is_lingering()) return;
   served_at_ = clock_ms();
   Hub& hub = loop().hub;
-  std::vector<Subscription*> todo = std::exchange(pending_, {});
+  std::vector<Subscription*>& todo = loop().to_serve;  // whose memory goes round instead of being made anew
+  todo.clear();
+  todo.swap(pending_);
   std::size_t next = 0;
   bool blocked = false;
   while (next < todo.size() && !blocked && !is_lingering()) {
@@ -67,7 +69,8 @@ void SubscriberConnection::serve() {
     std::string rest;
     if (size != 0) {
       parts[0] = {alone.data(), alone.size()};
-      const std::ptrdiff_t went = send_now(parts.data(), parts_used);
+      const std::size_t skipped = alone.empty() ? 1 : 0;
+      const std::ptrdiff_t went = send_now(parts.data() + skipped, parts_used - skipped);
       if (went < 0) return;  // closed, and the subscriptions are gone
       sent = static_cast<std::size_t>(went);
       blocked = sent < size;

@@ -23,15 +23,23 @@ TESTED_ELSEWHERE = {
 CPP_TESTED_ELSEWHERE = {
     "core/segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
     "server/connection": "sockets; tests/contract/server/test_http_connection.py and test_http_time.py",
-    "server/handoff": "between two threads; every Falcon route in tests/contract/server goes through it",
+    "server/connection_relay": "between two workers; tests/e2e/test_longpoll.py asks the one for sessions of the other",
+    "server/handoff": "between two threads; server_test.cpp and every Falcon route in tests/contract/server",
     "server/hot_routes": "answers of the running server; tests/contract/server/test_pairs.py compares their bytes",
     "server/http_session": "a connection's life; tests/contract/server/test_http_malformed.py, _body.py and _time.py",
-    "server/hub": "follows a running gateway; tests/e2e/test_drain.py ends and resumes the streams that it feeds",
-    "server/listener": "accepts; tests/e2e/test_serving.py and test_drain.py",
+    "server/hub": "follows a running gateway; server_test_subscribers.cpp and tests/e2e/test_fanout.py",
+    "server/identity": "tests/e2e/test_phoenix_access.py",
+    "server/ignoring_case": "one call of Beast's; http_request_test.cpp has names in either case",
+    "server/listener": "accepts; tests/e2e/test_serving.py and test_http_abuse.py",
+    "server/longpoll_session": "tests/e2e/test_longpoll.py",
     "server/loop": "the parts of a running server, without logic",
-    "server/server": "a thread of its own; tests/e2e/test_worker.py starts, drains and stops it",
+    "server/phoenix_socket": "tests/e2e/test_phoenix_protocol.py and its neighbours",
+    "server/presence_board": "tests/e2e/test_phoenix_presence.py; what it keeps is presence_test.cpp's",
     "server/server_options": "a struct without logic",
+    "server/sse_session": "server_test_subscribers.cpp, tests/e2e/test_slow_readers.py",
+    "server/subscriber_connection": "tests/e2e/test_fanout.py and test_slow_readers.py",
     "server/subscription": "one reader's place, which only the hub changes; tested with it",
+    "server/websocket_session": "tests/e2e/test_websocket_abuse.py",
 }
 # Tests of more than one header.
 ACROSS_HEADERS = {"crash": "processes killed at random instants"}
