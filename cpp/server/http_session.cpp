@@ -1,6 +1,7 @@
 #include "server/http_session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/loop.hpp"
 
@@ -205,6 +206,7 @@ bool HttpSession::take_body(std::string_view& bytes) {
       return false;
     }
     if (progress == HttpRequest::Progress::more) {
+      if (!std::exchange(welcomed_, true)) deadline_ = clock_ms() + kBodyTime;
       // The head stays in front; the chunks that were taken go.
       std::string kept(bytes.substr(0, head));
       kept.append(rest);

@@ -54,10 +54,11 @@ void HttpSession::open_longpoll(std::string_view body) {
     return;
   }
   const auto session = loop().longpolls.find(token);
-  if (request_->method() == HttpRequest::Verb::post) {
-    loop().replies.append(loop().output,
-                          {200, "application/json", session ? take_longpoll(*session, body) : longpoll_json(410, {})},
-                          recipient());
+  const bool posts = request_->method() == HttpRequest::Verb::post;
+  if (posts || (session == nullptr && loop().draining)) {
+    const std::string json =
+        posts && session != nullptr ? take_longpoll(*session, body) : longpoll_json(kNoSession, {});
+    loop().replies.append(loop().output, {200, "application/json", json}, recipient());
     return;
   }
   phase_ = Phase::application;
@@ -99,7 +100,7 @@ void HttpSession::open_longpoll_session(std::string_view query) {
     const Status status = self->admit(request->identity, verdict);
     if (!status.ok()) return self->refuse_longpoll(status);
     const auto session = self->loop().longpolls.open(self->loop(), std::move(request->identity));
-    self->answer_later(200, longpoll_json(410, session->token()));
+    self->answer_later(200, longpoll_json(kNoSession, session->token()));
   };
   if (!loop().options.asks_python && request->token.empty()) {
     boost::asio::post(loop().io, [open] { open({}); });
@@ -124,7 +125,7 @@ void HttpSession::pass_on(std::uint32_t worker, std::string bytes) {
   if (!is_open()) return;
   bytes += in_;
   if (!is_sending() && loop().relay.pass(worker, fd(), bytes)) return close();
-  answer_later(200, longpoll_json(410, {}));  // the worker is gone, and the session with it
+  answer_later(200, longpoll_json(kNoSession, {}));  // the worker is gone, and the session with it
 }
 
 void HttpSession::answer_later(int status, std::string_view json) {

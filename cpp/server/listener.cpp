@@ -67,7 +67,13 @@ void Listener::stop() {
 void Listener::wait() {
   if (!socket_.is_open()) return;
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) take();
+    if (error) return;
+    try {
+      take();
+    } catch (...) {
+      rest();
+      throw;
+    }
   });
 }
 

@@ -16,7 +16,6 @@ namespace polyglot::server {
 namespace {
 
 constexpr std::string_view kTokenHead = "longpoll-";
-constexpr int kGone = 410;  // of the client's protocol: a session was opened, or has to be
 
 // A token is a credential: whoever has it reads what the session gets.
 std::string random_text() {
@@ -121,7 +120,7 @@ bool LongPollSession::look_at_clock(std::int64_t now) {
 
 void LongPollSession::end() {
   phoenix_.leave_all();
-  if (waiting_ != nullptr) std::exchange(waiting_, nullptr)(longpoll_json(kGone, {}));
+  if (waiting_ != nullptr) std::exchange(waiting_, nullptr)(longpoll_json(kNoSession, {}));
 }
 
 std::shared_ptr<LongPollSession> LongPollSessions::open(Loop& loop, Identity identity) {

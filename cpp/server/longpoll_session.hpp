@@ -20,6 +20,7 @@
 
 namespace polyglot::server {
 
+inline constexpr int kNoSession = 410;                 // the client's word for: a session was opened, or has to be
 inline constexpr std::int64_t kPollTime = 10'000;      // a request waits so long for a message, in milliseconds
 inline constexpr std::int64_t kPollIdleTime = 30'000;  // a session without a request ends
 

@@ -43,7 +43,6 @@ struct Loop {
   Connections connections;
   std::atomic<std::size_t> connection_count{0};  // written here alone
   std::atomic<bool> draining{false};             // the same
-  std::int64_t drain_ends = 0;                   // by clock_ms
   std::atomic<std::uint64_t> requests{0};
 
   // Used within one call and then free for the next.

@@ -67,6 +67,10 @@ void Server::run() {
 }
 
 void Server::tick() {
+  timer_.expires_after(loop_.draining ? kDrainTick : kTick);  // first: whatever fails below, there is a next time
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
   if (heartbeat_fd_ >= 0 && clock_ms() - beat_at_.load(std::memory_order_relaxed) < kApplicationTime) {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);  // gunicorn's master compares with this clock
@@ -77,10 +81,6 @@ void Server::tick() {
   loop_.longpolls.look_at_clock(clock_ms());
   loop_.hub.look();
   loop_.presence.look();
-  timer_.expires_after(loop_.draining ? kDrainTick : kTick);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
 }
 
 void Server::look_at_clocks() {
@@ -97,7 +97,6 @@ void Server::drain(double seconds) {
   boost::asio::post(loop_.io, [this, seconds] {
     if (loop_.draining) return;
     loop_.draining = true;
-    loop_.drain_ends = clock_ms() + static_cast<std::int64_t>(seconds * 1000);
     for (const auto& listener : listeners_) listener->stop();
     loop_.longpolls.end_all();
     std::vector<std::shared_ptr<Connection>> all;

@@ -75,8 +75,12 @@ def server(start_server: Callable[[str], Gateway], server_name: str) -> Gateway:
 
 
 @pytest.fixture(scope="session")
-def reference(start_server: Callable[[str], Gateway]) -> Gateway:
-    """The WSGI server, with which each is compared; with itself too, which shows that the comparison is fair."""
+def reference(start_server: Callable[[str], Gateway], server_name: str) -> Gateway:
+    """The WSGI server, with which each is compared; with itself too, which shows that the comparison is fair.
+
+    One for each, because what it answers depends on what it was asked before.
+    """
+    assert server_name
     return start_server("wsgi")
 
 
