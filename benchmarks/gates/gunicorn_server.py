@@ -82,8 +82,8 @@ class Server:
 class Client:
     """Keep-alive connections that each have one request under way."""
 
-    def __init__(self, port: int) -> None:
-        self._connections = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(CONNECTIONS)]
+    def __init__(self, port: int, connections: int = CONNECTIONS) -> None:
+        self._connections = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(connections)]
 
     def post(self, path: str, body: bytes, requests: int) -> None:
         """Send the body to the path so many times."""
@@ -98,7 +98,7 @@ class Client:
         self._send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), requests)
 
     def _send(self, request: bytes, requests: int) -> None:
-        for _ in range(requests // CONNECTIONS):
+        for _ in range(requests // len(self._connections)):
             for connection in self._connections:
                 connection.sendall(request)
             for connection in self._connections:

@@ -20,12 +20,13 @@ using core::Status;
 
 constexpr std::string_view kTokenProtocol = "base64url.bearer.phx.";
 
-// The token that the phoenix client puts among the protocols, in base64url without padding (RFC 4648 §5).
+// The token that the phoenix client puts among the protocols, in base64url, mostly without padding (RFC 4648 §5).
 std::optional<std::string> token_of_protocols(std::string_view protocols) {
   const std::size_t at = protocols.find(kTokenProtocol);
   if (at == std::string_view::npos) return std::string();
   std::string text(protocols.substr(at + kTokenProtocol.size()));
   text.resize(std::min(text.find_first_of(", "), text.size()));
+  text.resize(text.find_last_not_of('=') + 1);
   for (char& c : text) c = c == '-' ? '+' : c == '_' ? '/' : c;
   std::string token(base64::decoded_size(text.size()) + 3, '\0');
   const auto [written, read] = base64::decode(token.data(), text.data(), text.size());

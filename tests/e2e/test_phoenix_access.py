@@ -72,7 +72,7 @@ def test_each_way_to_send_a_key(production_gateway: ProductionGateway, chat: str
     ("sent", "code"),
     [
         (token({"*": EVERYTHING}, seconds=-10), "token_expired"),
-        (token({"*": EVERYTHING}, app="other"), "forbidden"),
+        (token({"*": EVERYTHING}, app="other", seconds=86_400), "forbidden"),
         ("a.b.c", "unauthorized"),
     ],
     ids=["over", "of another app", "no token"],
