@@ -62,7 +62,9 @@ void Feed::watch(std::string_view app, std::string_view channel) {
 
 void Feed::unwatch(std::string_view app, std::string_view channel) {
   const std::size_t bit = watched_bit(hash_of(app, channel));
-  if (watchers_[bit] == 0 || --watchers_[bit] != 0) return;
+  std::uint32_t& watchers = watchers_[bit];
+  if (watchers == 0) return;
+  if (--watchers != 0) return;
   slot().watched[bit / 64].fetch_and(~(std::uint64_t{1} << bit % 64), kRelaxed);
 }
 

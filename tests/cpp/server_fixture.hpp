@@ -285,7 +285,7 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<core::Gateway> open_gateway() {
     return core::testing::open_gateway({.segment = {.data_dir = folder_.path(),
                                                     .history_size = 1000,
-                                                    .history_bytes = std::uint64_t{8} << 20,
+                                                    .history_bytes = std::uint64_t{32} << 20,
                                                     .max_channels = 64,
                                                     .idempotency_keys = 64}});
   }

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from tests.e2e.phoenix_client import PhoenixClient, install
 from tests.processes import only, serving_workers
 from tests.production import ProductionGateway, token
 from tests.raw_http import Answer, RawConnection
@@ -137,6 +138,24 @@ def test_a_session_of_a_dead_worker_is_gone(gateway: Gateway) -> None:
         heartbeat = json.dumps([None, "1", "phoenix", "heartbeat", {}]).encode()
         assert session.ask("POST", heartbeat, connection) == {"status": 410, "token": None, "messages": []}
         assert session.ask("GET", connection=connection)["status"] == 410
+
+
+def test_the_phoenix_client_resumes_on_another_worker(gateway: Gateway, room: str) -> None:
+    workers = serving_workers(gateway)
+    client = PhoenixClient(install())
+    try:
+        client.connect(gateway.port, long_poll=True).do("join", topic=room, resumes=True).joined()
+        gateway.publish(room, 0)
+        assert client.data(1) == [0]
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "the worker's end")
+        wait_until(gateway.is_ready, "a new worker")
+        for number in range(1, 11):
+            gateway.publish(room, number)
+        assert client.data(10) == list(range(1, 11))
+    finally:
+        client.close()
 
 
 def test_a_token_that_was_never_given_opens_a_session(shared_gateway: Gateway, room: str) -> None:
