@@ -1,5 +1,6 @@
 """Subscribers that hold the gateway to its promise: every event once, in order, or a gap that says what is missing."""
 
+import abc
 import http.client
 import json
 import threading
@@ -85,7 +86,7 @@ class Place:
         self.take("event", payload)
 
 
-class Follower(threading.Thread):
+class Follower(threading.Thread, abc.ABC):
     """Follows one channel, from `since` on, until it is told to stop; comes back whenever it is cut off."""
 
     def __init__(self, port: int, channel: str, since: int | None = None, epoch: str = "") -> None:
@@ -141,11 +142,13 @@ class Follower(threading.Thread):
                 assert time.monotonic() < deadline, "the gateway takes no connection"
                 time.sleep(0.01)
 
+    @abc.abstractmethod
     def _connect(self) -> None:
-        raise NotImplementedError
+        """Subscribe again from where it stands."""
 
+    @abc.abstractmethod
     def _read(self) -> None:
-        raise NotImplementedError
+        """Wait for the next message and take it."""
 
 
 class SocketFollower(Follower):

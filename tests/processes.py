@@ -11,6 +11,7 @@ from tests.raw_http import RawConnection
 from tests.serving import Gateway, wait_until
 
 MEBIBYTE = 1 << 20
+_LISTENING = "0A"  # as /proc/net/tcp writes it
 
 
 def own_memory(pid: int) -> int:
@@ -21,6 +22,26 @@ def own_memory(pid: int) -> int:
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def connections(pid: int) -> int:
+    """How many TCP connections it holds, among them those that it is about to close."""
+    links, found = _links(pid), 0
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            state, inode = line.split()[3], line.split()[9]
+            found += state != _LISTENING and f"socket:[{inode}]" in links
+    return found
+
+
+def wait_for_rest(pid: int) -> None:
+    """Return when it has closed the connections of all who are gone, and its descriptors are those it keeps."""
+    wait_until(lambda: connections(pid) == 0, "the worker to come to rest")
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wake_ups(pid: int) -> int:

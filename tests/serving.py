@@ -69,6 +69,10 @@ class Gateway:
                 stderr=subprocess.STDOUT,
             )
 
+    def key_of(self, app: str) -> str:
+        """A key with which its clients may do everything in an app."""
+        return f"valid_key_{app}"
+
     def request(
         self,
         method: str,
@@ -79,7 +83,7 @@ class Gateway:
     ) -> http.client.HTTPResponse:
         """Send one request on a connection of its own; the body of the answer is in its `.body`."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
-            sent = {"X-API-Key": f"valid_key_{app}", "Content-Type": "application/json", **(headers or {})}
+            sent = {"X-API-Key": self.key_of(app), "Content-Type": "application/json", **(headers or {})}
             connection.request(method, path, body, sent)
             response = connection.getresponse()
             response.body = response.read()

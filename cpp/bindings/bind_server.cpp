@@ -1,9 +1,7 @@
 #include <pybind11/stl.h>
 
-#include <optional>
 #include <string>
 #include <system_error>
-#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -18,14 +16,12 @@ namespace polyglot::bindings {
 namespace {
 
 using server::ApplicationReply;
-using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // A server, and the gateway that must outlive it.
 class OpenServer {
  public:
   OpenServer(std::shared_ptr<core::Gateway> gateway, const server::ServerOptions& options)
       : gateway_(std::move(gateway)), server_(*gateway_, options) {}
-  server::Server& operator*() { return server_; }
   server::Server* operator->() { return &server_; }
 
  private:

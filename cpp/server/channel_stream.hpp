@@ -56,9 +56,6 @@ struct ChannelStream {
   // A Phoenix message as a frame.
   void write_message(std::string& out, std::string_view event, std::string_view payload) const;
 
-  bool is_unused() const { return subscriptions == 0; }
-  bool has_live(Encoding encoding) const { return !readers[static_cast<std::size_t>(encoding)].live.empty(); }
-
   std::string app;
   std::string channel;
   std::uint64_t epoch = 0;  // the logs hold everything up to here

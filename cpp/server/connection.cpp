@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <ctime>
 
 #include "server/loop.hpp"
 
@@ -14,12 +13,6 @@ namespace {
 constexpr std::size_t kKeptOutput = 4096;
 
 }  // namespace
-
-std::int64_t clock_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
 
 Connection::Connection(Loop& loop, Socket socket) : loop_(loop), socket_(std::move(socket)) {
   loop_.connections.push_back(*this);
@@ -111,7 +104,16 @@ void Connection::check_clock(std::int64_t now) {
 }
 
 std::ptrdiff_t Connection::receive(char* data, std::size_t size) {
-  const ssize_t got = ::recv(fd(), data, size, MSG_DONTWAIT);
+  return take(data, size, MSG_DONTWAIT);
+}
+
+std::ptrdiff_t Connection::peek() {
+  char byte = 0;
+  return take(&byte, 1, MSG_DONTWAIT | MSG_PEEK);
+}
+
+std::ptrdiff_t Connection::take(char* data, std::size_t size, int flags) {
+  const ssize_t got = ::recv(fd(), data, size, flags);
   if (got >= 0) return got;
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : 0;
 }

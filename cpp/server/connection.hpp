@@ -13,12 +13,11 @@
 #include <string>
 #include <string_view>
 
+#include "server/clock.hpp"
+
 namespace polyglot::server {
 
 struct Loop;
-
-// Milliseconds of a clock that never goes back.
-std::int64_t clock_ms();
 
 class Connection : public std::enable_shared_from_this<Connection>,
                    public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
@@ -64,6 +63,8 @@ class Connection : public std::enable_shared_from_this<Connection>,
   std::size_t unsent() const { return out_.size(); }
   // Bytes into `data`, 0 at the end of them, -1 when there are none now. An error counts as the end.
   std::ptrdiff_t receive(char* data, std::size_t size);
+  // As receive() of one byte, which stays where it is.
+  std::ptrdiff_t peek();
   // Sends no more and reads what comes until the client goes, so that it can read what was sent last (RFC 9112 §9.6).
   void linger();
   bool is_lingering() const { return lingering_; }
@@ -76,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection>,
  private:
   void wait_to_write();
   void on_writable();
+  std::ptrdiff_t take(char* data, std::size_t size, int flags);
   void drop_input();
 
   Loop& loop_;

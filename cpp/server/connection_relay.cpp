@@ -126,7 +126,12 @@ bool ConnectionRelay::pass(std::uint32_t worker, int connection, std::string_vie
 void ConnectionRelay::wait() {
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (error) return;
-    take();
+    try {
+      take();
+    } catch (...) {
+      wait();
+      throw;
+    }
     wait();
   });
 }

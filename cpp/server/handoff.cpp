@@ -9,18 +9,13 @@
 #include <ostream>  // Boost 1.74 forgets it
 #include <system_error>
 
-#include "server/ignoring_case.hpp"
+#include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {
 
 bool is_field_char(char c) {
   return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-}
-
-bool is_token_char(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-         (c > 0x20 && c < 0x7f && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos);
 }
 
 }  // namespace

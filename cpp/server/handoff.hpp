@@ -104,8 +104,6 @@ class Handoff {
   void forget(std::uint64_t id) {
     if (replies_.erase(id) != 0) push({id, Gone{}});
   }
-  // How many wait for Python.
-  std::size_t waiting() const { return replies_.size() + decisions_.size(); }
 
   // Any thread: readable when take() has something to give.
   int fd() const { return fd_; }

@@ -1,23 +1,12 @@
 #include "server/hot_routes.hpp"
 
-#include <charconv>
-
 namespace polyglot::server {
 namespace {
 
-using core::Code;
 using core::Status;
 
-constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kNdjson = "application/x-ndjson";
-
-// A whole number in plain digits.
-bool parse_number(std::string_view text, std::uint64_t& number) {
-  if (text.empty() || text.size() > 19 || text.front() == '+' || text.front() == '-') return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 bool is_ndjson(const HttpRequest& request) {
   return request.value(Field::content_type) == kNdjson;
@@ -35,10 +24,6 @@ bool has_plain_fields(const HttpRequest& request) {
     return false;
   }
   return request.has(Field::api_key) || !request.has(Field::authorization);
-}
-
-Status too_large(std::size_t limit) {
-  return {Code::payload_too_large, "The body is larger than the " + std::to_string(limit) + " bytes allowed here."};
 }
 
 }  // namespace
@@ -79,11 +64,11 @@ bool HotRoutes::take_history(std::string_view query) {
   for (const auto& [name, value] : *parameters) {
     std::uint64_t number = 0;
     if (name == "limit") {
-      if (!once(1) || !parse_number(value, number) || number < 1 || number > core::kMaxHistoryLimit) return false;
+      if (!once(1) || !parse_offset(value, number) || number < 1 || number > core::kMaxHistoryLimit) return false;
       history_.limit = static_cast<std::uint32_t>(number);
     } else if (name == "since" || name == "until") {
       const bool since = name == "since";
-      if (!once(since ? 2 : 4) || !parse_number(value, number) || number > kMaxOffset) return false;
+      if (!once(since ? 2 : 4) || !parse_offset(value, number)) return false;
       (since ? history_.since : history_.until) = number;
     } else if (name == "reverse") {
       if (!once(8) || (value != "true" && value != "1" && value != "false" && value != "0")) return false;
@@ -107,7 +92,7 @@ Status HotRoutes::check(const HttpRequest& request, const Routed& routed) const 
     return status;
   }
   const std::size_t limit = body_limit(routed);
-  return request.content_length() > limit ? too_large(limit) : Status();
+  return request.content_length() > limit ? body_too_large(limit) : Status();
 }
 
 Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::string_view body,

@@ -4,7 +4,7 @@
 #include <boost/beast/http/status.hpp>
 #include <ostream>  // Boost 1.74 forgets it
 
-#include "server/ignoring_case.hpp"
+#include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {

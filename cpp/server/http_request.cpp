@@ -5,7 +5,7 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/impl/basic_parser.ipp>
 
-#include "server/ignoring_case.hpp"
+#include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {
@@ -78,6 +78,10 @@ bool only_digits(boost::beast::string_view text) {
 }
 
 }  // namespace
+
+core::Status body_too_large(std::size_t limit) {
+  return {Code::payload_too_large, "The body is larger than the " + std::to_string(limit) + " bytes allowed here."};
+}
 
 HttpRequest::HttpRequest() {
   header_limit(kMaxHead);
@@ -198,8 +202,8 @@ void HttpRequest::on_header_impl(Error& error) {
 
 std::size_t HttpRequest::on_chunk_body_impl(std::uint64_t, Text body, Error& error) {
   if (body_.size() + body.size() > limit_) {
-    fail(Code::payload_too_large, "The body is larger than the " + std::to_string(limit_) + " bytes allowed here.",
-         error);
+    status_ = body_too_large(limit_);
+    error = http::make_error_code(http::error::body_limit);
     return 0;
   }
   body_.append(body.data(), body.size());

@@ -26,6 +26,9 @@ inline constexpr std::size_t kMaxFields = 64;
 inline constexpr std::size_t kMaxFieldSize = 8190;
 inline constexpr std::size_t kMaxHead = 65536;
 
+// payload_too_large, of a body.
+core::Status body_too_large(std::size_t limit);
+
 struct Slice {
   std::uint32_t begin = 0;
   std::uint32_t size = 0;

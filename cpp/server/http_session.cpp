@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/http_text.hpp"
 #include "server/loop.hpp"
 
 namespace polyglot::server {
@@ -10,15 +11,6 @@ namespace {
 
 using core::Code;
 using core::Status;
-
-bool is_token_char(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-Status too_large(std::size_t limit) {
-  return {Code::payload_too_large, "The body is larger than the " + std::to_string(limit) + " bytes allowed here."};
-}
 
 }  // namespace
 
@@ -47,6 +39,7 @@ Recipient HttpSession::recipient() {
 }
 
 void HttpSession::on_readable() {
+  if (!polled_.expired()) return look_for_end();
   if (is_sending() || phase_ >= Phase::application) return;
   std::string& output = loop().output;
   output.clear();
@@ -248,7 +241,7 @@ bool HttpSession::welcome_body() {
     }
   } else if (request_->content_length() > body_limit()) {
     if (!routed_.takes_events) {
-      refuse(too_large(body_limit()));
+      refuse(body_too_large(body_limit()));
       return false;
     }
     keep_alive_ = false;  // it refuses what is too long by its length alone
@@ -293,6 +286,10 @@ void HttpSession::finish_request() {
 }
 
 void HttpSession::on_sent() {
+  if (after_sending_ != nullptr) {
+    loop().output.clear();
+    return (this->*std::exchange(after_sending_, nullptr))();
+  }
   if (phase_ == Phase::streaming) return loop().handoff.tell_room(application_);
   loop().output.clear();
   take_kept();
@@ -323,7 +320,7 @@ void HttpSession::flush() {
 }
 
 void HttpSession::on_closed() {
-  const auto self = std::move(kept_);
+  if (const auto session = polled_.lock()) session->forget_poll();
   if (application_ == 0) return;
   loop().handoff.forget(application_);
   application_ = 0;

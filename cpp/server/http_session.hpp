@@ -73,6 +73,8 @@ class HttpSession final : public Connection {
   // http_session_subscriber.cpp: the connection goes on as something else.
   bool takes_events_request();
   void ask_for_token(core::Scope scope, void (HttpSession::*allowed)());
+  // Calls `then` once what is on its way to the client is sent. REQUIRES: is_sending().
+  void after_sending(void (HttpSession::*then)()) { after_sending_ = then; }
   void open_events();
   void start_allowed_events();
   void open_presence();
@@ -80,6 +82,8 @@ class HttpSession final : public Connection {
   void start_events(const Recipient& to);
   void open_socket();
   void start_socket(const Verdict& verdict);
+  void open_admitted_socket();
+  Question may_connect(const SocketRequest& socket) const;
   core::Status admit(Identity& identity, const Verdict& verdict);
   void remember_recipient();
   // Answers what was refused after a question to Python.
@@ -97,7 +101,8 @@ class HttpSession final : public Connection {
   std::string take_longpoll(LongPollSession& session, std::string_view body);
   void poll(LongPollSession& session);
   void refuse_longpoll(const core::Status& status);
-  void pass_on(std::uint32_t worker, std::string bytes);
+  void look_for_end();
+  void pass_on();
   // The answer to a request that had to wait.
   void answer_later(int status, std::string_view json);
 
@@ -120,7 +125,10 @@ class HttpSession final : public Connection {
   bool native_ = false;
   SseRequest events_;                              // of a request for them
   std::unique_ptr<SocketRequest> socket_request_;  // while it is decided
-  std::shared_ptr<Connection> kept_;               // itself, while nobody else holds it
+  std::weak_ptr<LongPollSession> polled_;          // whose messages this connection waits for
+  std::uint32_t pass_to_ = 0;                      // the worker that is to have this connection
+  std::string passed_;                             // and the request that goes with it
+  void (HttpSession::*after_sending_)() = nullptr;
   std::string later_id_;
   std::string later_origin_;
   std::uint64_t application_ = 0;  // id of the request that the application has

@@ -45,13 +45,13 @@ void HttpSession::open_longpoll(std::string_view body) {
   std::uint32_t worker = 0;
   if (LongPollSessions::parse_token(token, worker) && worker != loop().gateway.segment().worker() &&
       !request_->has_chunked_body()) {
-    std::string bytes = request_->copy_head().bytes;
-    bytes += body;
+    pass_to_ = worker;
+    passed_ = request_->copy_head().bytes;
+    passed_ += body;
     phase_ = Phase::application;
     // What the client sent behind this request is kept by then.
     auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-    boost::asio::post(loop().io, [self, worker, bytes = std::move(bytes)] { self->pass_on(worker, bytes); });
-    return;
+    return boost::asio::post(loop().io, [self] { self->pass_on(); });
   }
   const auto session = loop().longpolls.find(token);
   const bool posts = request_->method() == HttpRequest::Verb::post;
@@ -75,14 +75,21 @@ std::string HttpSession::take_longpoll(LongPollSession& session, std::string_vie
 }
 
 void HttpSession::poll(LongPollSession& session) {
-  std::weak_ptr<Connection> weak = weak_from_this();
-  session.poll([weak](std::string json) {
-    const auto self = std::static_pointer_cast<HttpSession>(weak.lock());
-    if (self == nullptr) return;
+  polled_ = session.weak_from_this();
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  session.poll([self = std::move(self)](std::string json) {
+    self->polled_.reset();
     // Not at once: this may be called in the midst of another request of the same connection.
     boost::asio::post(self->loop().io, [self, json = std::move(json)] { self->answer_later(200, json); });
   });
-  kept_ = shared_from_this();  // no operation of Asio's holds it while it waits
+  wait_to_read();
+}
+
+// While a poll waits: messages for a client that has hung up are better kept for its next request.
+void HttpSession::look_for_end() {
+  const std::ptrdiff_t there = peek();
+  if (there == 0) return close();
+  if (there < 0) wait_to_read();  // else the next request is there, and is read when this one is answered
 }
 
 void HttpSession::open_longpoll_session(std::string_view query) {
@@ -106,14 +113,7 @@ void HttpSession::open_longpoll_session(std::string_view query) {
     boost::asio::post(loop().io, [open] { open({}); });
     return;
   }
-  Question question;
-  question.app = identity.app;
-  question.token = request->token;
-  question.api_key = identity.api_key;
-  question.params = request->params;
-  question.source_ip = identity.source_ip;
-  question.head = request_->copy_head();
-  loop().handoff.ask(std::move(question), open);
+  loop().handoff.ask(may_connect(*request), open);
 }
 
 void HttpSession::refuse_longpoll(const Status& status) {
@@ -121,15 +121,14 @@ void HttpSession::refuse_longpoll(const Status& status) {
   answer_later(403, refusal_json(status));
 }
 
-void HttpSession::pass_on(std::uint32_t worker, std::string bytes) {
+void HttpSession::pass_on() {
   if (!is_open()) return;
-  bytes += in_;
-  if (!is_sending() && loop().relay.pass(worker, fd(), bytes)) return close();
+  if (is_sending()) return after_sending(&HttpSession::pass_on);
+  if (loop().relay.pass(pass_to_, fd(), passed_ + in_)) return close();
   answer_later(200, longpoll_json(kNoSession, {}));  // the worker is gone, and the session with it
 }
 
 void HttpSession::answer_later(int status, std::string_view json) {
-  const auto self = std::exchange(kept_, nullptr);
   if (!is_open()) return;
   loop().output.clear();
   if (loop().draining) keep_alive_ = false;

@@ -1,6 +1,5 @@
 // HttpSession: the requests after which the connection carries events: server-sent events and WebSocket.
 #include <boost/asio/post.hpp>
-#include <charconv>
 #include <utility>
 
 #include "core/epoch.hpp"
@@ -14,7 +13,6 @@ namespace {
 using core::Status;
 
 constexpr std::string_view kSseFields = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
-constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
 
 // <epoch>:<offset>, or only <offset> where the epoch may be left out.
 bool parse_position(std::string_view text, bool epoch_needed, SseRequest& request) {
@@ -22,13 +20,10 @@ bool parse_position(std::string_view text, bool epoch_needed, SseRequest& reques
   std::uint64_t number = 0;
   if (colon == std::string_view::npos ? epoch_needed : !core::parse_epoch(text.substr(0, colon), number)) return false;
   const std::string_view offset = colon == std::string_view::npos ? text : text.substr(colon + 1);
-  const auto [end, error] = std::from_chars(offset.data(), offset.data() + offset.size(), number);
-  if (offset.empty() || offset.size() > 19 || error != std::errc() || end != offset.data() + offset.size()) {
-    return false;
-  }
+  if (!parse_offset(offset, number)) return false;
   request.epoch = colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
   request.since = number;
-  return number <= kMaxOffset;
+  return true;
 }
 
 }  // namespace
@@ -87,8 +82,7 @@ void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)(
     self->loop().output.clear();
     Status status = verdict.status;
     if (status.ok()) {
-      const std::int64_t now_s = core::system_time_ns() / 1'000'000'000;
-      status = verdict.grant->check(self->events_.app, self->events_.channel, scope, now_s);
+      status = verdict.grant->check(self->events_.app, self->events_.channel, scope, seconds_now());
     }
     status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
   });
@@ -124,18 +118,24 @@ void HttpSession::start_events(const Recipient& to) {
   Recipient recipient = to;
   recipient.keep_alive = events_.chunked;
   recipient.version = 11;
-  std::string head = std::move(loop().output);  // answers to what came before
+  phase_ = Phase::application;
+  if (is_sending()) {
+    std::string id(to.request_id);
+    later_origin_ = std::string(to.origin);
+    later_id_ = std::move(id);
+    return after_sending(&HttpSession::start_allowed_events);
+  }
+  std::string head = std::exchange(loop().output, {});  // answers to what came before
+  const std::string before = head;
   std::string fields(kSseFields);
   if (events_.chunked) fields += "Transfer-Encoding: chunked\r\n";
   loop().replies.append_stream_head(head, {200, "text/event-stream", {}, fields}, recipient);
-  loop().output.clear();
-  if (is_sending()) return close();  // the client asked for much and read nothing: it may come again
   const auto session = std::make_shared<SseSession>(loop(), release(), events_.chunked);
-  phase_ = Phase::application;
   if (const Status status = session->start(events_, head); !status.ok()) {
-    loop().replies.append_problem(loop().output, status, recipient);
-    session->send_and_close(loop().output);
-    loop().output.clear();
+    recipient.keep_alive = false;
+    std::string refusal = before;
+    loop().replies.append_problem(refusal, status, recipient);
+    session->send_and_close(refusal);
   }
 }
 
@@ -149,14 +149,7 @@ void HttpSession::open_socket() {
   remember_recipient();
   const bool asks = loop().options.asks_python || !socket.token.empty();
   Question question;
-  if (asks) {
-    question.app = socket.identity.app;
-    question.token = socket.token;
-    question.api_key = socket.identity.api_key;
-    question.params = socket.params;
-    question.source_ip = socket.identity.source_ip;
-    question.head = request_->copy_head();
-  }
+  if (asks) question = may_connect(socket);
   socket_request_ = std::make_unique<SocketRequest>(std::move(socket));
   phase_ = Phase::application;
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
@@ -175,6 +168,17 @@ void HttpSession::open_socket() {
   });
 }
 
+Question HttpSession::may_connect(const SocketRequest& socket) const {
+  Question question;
+  question.app = socket.identity.app;
+  question.token = socket.token;
+  question.api_key = socket.identity.api_key;
+  question.params = socket.params;
+  question.source_ip = socket.identity.source_ip;
+  question.head = request_->copy_head();
+  return question;
+}
+
 // Whether the socket may open, once Python has had its say; then the identity has its grant.
 Status HttpSession::admit(Identity& identity, const Verdict& verdict) {
   if (loop().draining) return {core::Code::overloaded, "This worker is shutting down; connect again."};
@@ -184,7 +188,7 @@ Status HttpSession::admit(Identity& identity, const Verdict& verdict) {
     if (identity.grant->app() == identity.app) return {};
     return {core::Code::forbidden, "The token is for another app."};
   }
-  // A key that is none is refused here, though public channels need none.
+  // A key that is none is refused here, though public channels need none; but in development everybody may read.
   if (identity.api_key.empty()) return {};
   return loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
 }
@@ -193,10 +197,15 @@ void HttpSession::start_socket(const Verdict& verdict) {
   SocketRequest& socket = *socket_request_;
   Identity& identity = socket.identity;
   if (const Status status = admit(identity, verdict); !status.ok()) return refuse_later(status);
-  std::string head = std::move(loop().output);
-  loop().output.clear();
+  if (is_sending()) return after_sending(&HttpSession::open_admitted_socket);
+  open_admitted_socket();
+}
+
+void HttpSession::open_admitted_socket() {
+  SocketRequest& socket = *socket_request_;
+  Identity& identity = socket.identity;
+  std::string head = std::exchange(loop().output, {});
   head += handshake_reply(socket, later_id_);
-  if (is_sending()) return close();
   const auto session = std::make_shared<WebSocketSession>(loop(), release(), std::move(identity));
   session->start(head, in_);
 }

@@ -1,8 +1,9 @@
 #include "server/http_target.hpp"
 
 #include <algorithm>
+#include <charconv>
 
-#include "server/ignoring_case.hpp"
+#include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {
@@ -63,6 +64,12 @@ std::optional<Query> parse_query(std::string_view query) {
     if (equals < pair.size() && !percent_decode(value, pair.substr(equals + 1), true)) return std::nullopt;
   }
   return parameters;
+}
+
+bool parse_offset(std::string_view text, std::uint64_t& offset) {
+  if (text.empty() || text.size() > 19) return false;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), offset);
+  return error == std::errc() && end == text.data() + text.size() && offset <= kMaxOffset;
 }
 
 bool is_plain(std::string_view text) {

@@ -3,6 +3,7 @@
 // Thread safety: values and pure functions. Slices live as long as the target.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ bool percent_decode(std::string& out, std::string_view text, bool plus = false);
 // The parameters of a query, in order and decoded. Nothing when an escape is malformed.
 using Query = std::vector<std::pair<std::string, std::string>>;
 std::optional<Query> parse_query(std::string_view query);
+
+// Offsets and counts as clients write them: plain digits, at most kMaxOffset.
+inline constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
+bool parse_offset(std::string_view text, std::uint64_t& offset);
 
 // ASCII without control characters.
 bool is_plain(std::string_view text);

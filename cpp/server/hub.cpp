@@ -11,7 +11,7 @@ namespace polyglot::server {
 namespace {
 
 constexpr int kServedPerTurn = 64;
-constexpr int kPagesPerTurn = 4;
+constexpr std::size_t kPulledPerRound = kMaxBehind / 4;  // who waits for its turn waits for two rounds at most
 constexpr std::uint32_t kEventsPerPage = core::kMaxHistoryLimit;
 
 std::unique_ptr<core::Feed> open_feed(core::Gateway& gateway) {
@@ -48,7 +48,12 @@ Hub::Hub(boost::asio::io_context& io, core::Gateway& gateway)
 void Hub::wait() {
   wakes_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (error) return;
-    poll();
+    try {
+      poll();
+    } catch (...) {
+      wait();
+      throw;
+    }
     wait();
   });
 }
@@ -137,10 +142,8 @@ void Hub::schedule_poll() {
 }
 
 void Hub::poll() {
+  if (nobody_waits()) pulled_ = 0;
   const core::FeedNews news = feed_->poll();
-  const auto soil = [this](ChannelStream& stream) {
-    if (!std::exchange(stream.dirty, true)) dirty_.push_back(&stream);
-  };
   for (const auto& [app, channel] : news.channels) {
     if (ChannelStream* stream = find(app, channel)) soil(*stream);
   }
@@ -150,17 +153,27 @@ void Hub::poll() {
   if (on_messages && (news.overrun || !news.messages.empty())) on_messages(news.messages, news.overrun);
   std::vector<ChannelStream*> rest;
   for (ChannelStream* stream : std::exchange(dirty_, {})) {
-    stream->dirty = pull(*stream);
+    stream->dirty = has_pulled_enough() || pull(*stream);
     if (stream->dirty) rest.push_back(stream);
   }
   dirty_.insert(dirty_.end(), rest.begin(), rest.end());
-  if (!news.none() || !dirty_.empty()) schedule_poll();
+  // What is left comes after the round.
+  if (!news.none() || (!dirty_.empty() && nobody_waits())) schedule_poll();
+}
+
+void Hub::soil(ChannelStream& stream) {
+  if (!std::exchange(stream.dirty, true)) dirty_.push_back(&stream);
+}
+
+bool Hub::has_pulled_enough() const {
+  return pulled_ > kPulledPerRound;
 }
 
 bool Hub::pull(ChannelStream& stream) {
   bool more = true;
-  for (int page = 0; page < kPagesPerTurn && more; ++page) {
-    if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) break;
+  while (more && !has_pulled_enough()) {
+    if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) return false;
+    pulled_ += page_.bytes.text().size();
     const bool has_gap = page_.gap != core::GapReason::none;
     if (has_gap || page_.epoch != stream.epoch) send_back(stream);
     if (page_.epoch != stream.epoch) enter_epoch(stream, !has_gap);
@@ -180,18 +193,6 @@ bool Hub::pull(ChannelStream& stream) {
   return more;
 }
 
-// Readers that may have to go back to the history later cannot do so across a gap: an offset before it would mean
-// something else behind it. They go back now, and history tells each what it misses.
-void Hub::send_back(ChannelStream& stream) {
-  for (const Encoding encoding : {Encoding::sse, Encoding::sse_chunked}) {
-    const ChannelStream::Readers& readers = stream.readers[static_cast<std::size_t>(encoding)];
-    for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
-      const bool has_all = reader->cursor_ == readers.frames.end();
-      catch_up_from(*reader, stream.epoch, has_all ? stream.offset : readers.frames.offset_before(reader->cursor_));
-    }
-  }
-}
-
 void Hub::enter_epoch(ChannelStream& stream, bool says_so) {
   stream.epoch = page_.epoch;
   // A channel without a past begins its first epoch with its first event, and nothing is missing. Sockets, whose events
@@ -208,50 +209,12 @@ void Hub::tell(ChannelStream& stream) {
   }
 }
 
-void Hub::trim(ChannelStream& stream) {
-  for (ChannelStream::Readers& readers : stream.readers) {
-    const FrameLog& frames = readers.frames;
-    if (frames.end() - frames.begin() <= 2 * kMaxBehind) continue;
-    for (Subscription* reader : std::vector<Subscription*>(readers.live)) {
-      if (frames.end() - reader->cursor_ > kMaxBehind) fall_behind(*reader);
-    }
-    std::uint64_t least = frames.end();
-    for (const Subscription* reader : readers.live) least = std::min(least, reader->cursor_);
-    readers.frames.drop_until(least);
-  }
-}
-
-bool Hub::conflates(const ChannelStream& stream) const {
-  return gateway_.rule(stream.app, stream.channel).conflate;
-}
-
-void Hub::fall_behind(Subscription& subscription) {
-  ChannelStream& stream = subscription.stream_;
-  const FrameLog& frames = subscription.frames();
-  if (conflates(stream)) {
-    const std::uint64_t newest = frames.newest_event();
-    if (newest <= subscription.cursor_) return;
-    if (!std::exchange(subscription.skipped_, true)) {
-      subscription.epoch_ = stream.epoch;
-      subscription.offset_ = frames.offset_before(subscription.cursor_);
-    }
-    subscription.cursor_ = newest;
-  } else if (subscription.encoding_ == Encoding::websocket) {
-    leave_live(subscription);
-    subscription.cut_ = true;
-    subscription.subscriber_.too_slow(subscription);
-  } else {
-    catch_up_from(subscription, stream.epoch, frames.offset_before(subscription.cursor_));
-  }
-}
-
 bool Hub::prepare(Subscription& subscription, std::string& alone) {
   if (subscription.cut_) return false;
   if (!subscription.live_) catch_up(subscription, alone);
   if (!subscription.live_) return false;
   const FrameLog& frames = subscription.frames();
-  const std::uint64_t behind = frames.end() - subscription.cursor_;
-  if (behind > kMaxBehind || (behind > kMaxBehindConflating && conflates(subscription.stream_))) {
+  if (is_far_behind(subscription)) {
     fall_behind(subscription);
     if (!subscription.live_) return false;
   }
@@ -259,24 +222,9 @@ bool Hub::prepare(Subscription& subscription, std::string& alone) {
   return subscription.cursor_ != frames.end();
 }
 
-void Hub::tell_skipped(Subscription& subscription, std::string& alone) {
-  const ChannelStream& stream = subscription.stream_;
-  const std::uint64_t to = subscription.frames().offset_before(subscription.cursor_);
-  // Across epochs it cannot be known what there was.
-  const bool known = subscription.epoch_ == stream.epoch;
-  const Gap gap{known ? subscription.offset_ + 1 : 0, known ? to : 0, "conflated", stream.epoch, to};
-  if (!known || to > subscription.offset_) stream.write_gap(alone, subscription.encoding_, gap);
-  subscription.skipped_ = false;
-  // Other messages were skipped too.
-  subscription.subscriber_.went_live(subscription);
-}
-
 void Hub::catch_up(Subscription& subscription, std::string& alone) {
   ChannelStream& stream = subscription.stream_;
-  if (pull(stream) && !std::exchange(stream.dirty, true)) {
-    dirty_.push_back(&stream);
-    schedule_poll();
-  }
+  if (has_pulled_enough() || pull(stream)) soil(stream);
   if (!read(stream, subscription.offset_, subscription.epoch_, kEventsPerPage).ok()) {
     subscription.cut_ = true;
     return subscription.subscriber_.too_slow(subscription);
@@ -324,7 +272,7 @@ void Hub::mark(Subscription& subscription) {
 
 void Hub::ready(Subscriber& subscriber) {
   if (static_cast<Subscriber::ReadyHook&>(subscriber).is_linked()) return;
-  ready_.push_back(subscriber);
+  next_round_.push_back(subscriber);
   schedule_turn();
 }
 
@@ -337,12 +285,17 @@ void Hub::schedule_turn() {
 }
 
 void Hub::take_turn() {
-  for (int served = 0; served < kServedPerTurn && !ready_.empty(); ++served) {
-    Subscriber& subscriber = ready_.front();
-    ready_.pop_front();
+  if (round_.empty()) round_.swap(next_round_);
+  for (int served = 0; served < kServedPerTurn && !round_.empty(); ++served) {
+    Subscriber& subscriber = round_.front();
+    round_.pop_front();
     subscriber.serve();
   }
-  if (!ready_.empty()) schedule_turn();
+  if (round_.empty()) {
+    pulled_ = 0;
+    if (!dirty_.empty()) schedule_poll();
+  }
+  if (!nobody_waits()) schedule_turn();
 }
 
 void Hub::go_live(Subscription& subscription, std::uint64_t cursor) {
@@ -363,13 +316,6 @@ void Hub::leave_live(Subscription& subscription) {
   readers.live.pop_back();
   if (!subscription.pending_) --readers.unmarked;
   if (subscription.cursor_ != readers.frames.end() && --readers.behind == 0) readers.frames.clear();
-}
-
-void Hub::catch_up_from(Subscription& subscription, std::uint64_t epoch, std::uint64_t offset) {
-  leave_live(subscription);
-  subscription.epoch_ = epoch;
-  subscription.offset_ = offset;
-  mark(subscription);
 }
 
 void Hub::leave(Subscription& subscription) {

@@ -2,7 +2,9 @@
 //
 // The feed says where there is news; the hub reads it from history and writes each event as a frame into the channel's
 // log, once for each encoding that has readers. Subscribers that have more stand in a row, and a bounded number of them
-// is served in each turn of the loop, so that requests get their turn too and what comes meanwhile leaves together.
+// is served in each turn of the loop, so that requests get their turn too and what comes meanwhile leaves together. A
+// round is over when all who stood in the row at its beginning were served; only so much is read from history in each,
+// so that nobody who reads looks slow because its turn has not come.
 //
 // Errors: a history that cannot be read ends nothing; it is tried again with the next news.
 //
@@ -70,7 +72,6 @@ class Hub {
   // What was written into a stream's logs is to go out.
   void tell(ChannelStream& stream);
 
-  core::Feed& feed() { return *feed_; }
   std::function<void(const std::vector<core::FeedMessage>&, bool overrun)> on_messages;
   // Once a second: looks for news though nobody woke it.
   void look();
@@ -83,8 +84,12 @@ class Hub {
   void schedule_poll();
   void schedule_turn();
   void take_turn();
-  // Reads a bounded part of what is new; true when there is more.
+  bool nobody_waits() const { return round_.empty() && next_round_.empty(); }
+  // Enough was read for this round.
+  bool has_pulled_enough() const;
+  // Reads what is new, until it is enough; true when there is more.
   bool pull(ChannelStream& stream);
+  void soil(ChannelStream& stream);
   void send_back(ChannelStream& stream);
   void tell_skipped(Subscription& subscription, std::string& alone);
   void enter_epoch(ChannelStream& stream, bool says_so);
@@ -95,6 +100,7 @@ class Hub {
   void catch_up_from(Subscription& subscription, std::uint64_t epoch, std::uint64_t offset);
   void catch_up(Subscription& subscription, std::string& alone);
   void mark(Subscription& subscription);
+  bool is_far_behind(const Subscription& subscription) const;
   // What the policy for slow readers says; its frames may go away afterwards.
   void fall_behind(Subscription& subscription);
   bool conflates(const ChannelStream& stream) const;
@@ -107,9 +113,11 @@ class Hub {
   boost::asio::posix::stream_descriptor wakes_;
   std::unordered_map<std::string, std::unique_ptr<ChannelStream>> streams_;  // by "app/channel"
   std::vector<ChannelStream*> dirty_;                                        // with news that was not read
-  boost::intrusive::list<Subscriber, boost::intrusive::base_hook<Subscriber::ReadyHook>,
-                         boost::intrusive::constant_time_size<false>>
-      ready_;
+  using Row = boost::intrusive::list<Subscriber, boost::intrusive::base_hook<Subscriber::ReadyHook>,
+                                     boost::intrusive::constant_time_size<false>>;
+  Row round_;               // still to be served in this round
+  Row next_round_;          // those who had more since it began
+  std::size_t pulled_ = 0;  // bytes of events read in this round
   bool poll_scheduled_ = false;
   bool turn_scheduled_ = false;
   core::HistoryPage page_;

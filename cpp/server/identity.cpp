@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <ostream>  // Boost 1.74 forgets it
 
-#include "server/ignoring_case.hpp"
+#include "server/clock.hpp"
+#include "server/http_text.hpp"
 
 namespace polyglot::server {
 
@@ -12,7 +13,7 @@ core::Status Identity::may(const core::Gateway& gateway, std::string_view channe
   core::Status status = gateway.authorize(app, channel, api_key, scope);
   const core::Grant* decides = in_place != nullptr ? in_place : grant.get();
   if (status.code() != core::Code::unauthorized || decides == nullptr) return status;
-  return decides->check(app, channel, scope, core::system_time_ns() / 1'000'000'000);
+  return decides->check(app, channel, scope, seconds_now());
 }
 
 bool looks_like_token(std::string_view credential) {

@@ -64,6 +64,11 @@ void LongPollSession::poll(Answer answer) {
   flush_messages();
 }
 
+void LongPollSession::forget_poll() {
+  waiting_ = nullptr;
+  deadline_ = clock_ms() + kPollIdleTime;
+}
+
 std::string LongPollSession::take(std::string_view body) {
   if (waiting_ == nullptr) deadline_ = clock_ms() + kPollIdleTime;
   std::string scratch;
@@ -109,7 +114,7 @@ void LongPollSession::serve() {
 }
 
 bool LongPollSession::look_at_clock(std::int64_t now) {
-  phoenix_.look_at_clock(core::system_time_ns() / 1'000'000'000);
+  phoenix_.look_at_clock(seconds_now());
   if (over_) return true;
   if (now < deadline_) return false;
   if (waiting_ == nullptr) return true;

@@ -36,6 +36,8 @@ class LongPollSession final : public Subscriber,
   const std::string& token() const { return token_; }
   // Answers as soon as there are messages, or when the time is over. A request that waits already is answered first.
   void poll(Answer answer);
+  // Whoever waited is gone; its messages wait for the next one.
+  void forget_poll();
   // Takes the messages of a request, one a line; the JSON to answer with.
   std::string take(std::string_view body);
   // True when the session is over.

@@ -5,6 +5,7 @@
 
 #include "core/channel.hpp"
 #include "core/json_text.hpp"
+#include "server/http_target.hpp"
 #include "server/loop.hpp"
 
 namespace polyglot::server {
@@ -14,10 +15,6 @@ using core::Code;
 using core::Status;
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-
-std::int64_t seconds_now() {
-  return core::system_time_ns() / 1'000'000'000;
-}
 
 // {"code","error"}
 std::string problem_of(const Status& status) {
@@ -172,7 +169,6 @@ void PhoenixSocket::finish_join(const std::string& channel, std::string_view ref
 
 Status PhoenixSocket::subscribe(const std::string& channel, Joined& joined, const JoinParameters& parameters,
                                 std::string& response) {
-  constexpr std::uint64_t kMaxOffset = (std::uint64_t{1} << 63) - 1;
   if (parameters.since && *parameters.since > kMaxOffset) {
     return {Code::invalid_parameter, "since is larger than any offset."};
   }

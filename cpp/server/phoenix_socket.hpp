@@ -50,7 +50,6 @@ class PhoenixSocket {
   void look_at_clock(std::int64_t now);
   // Leaves every channel without a word.
   void leave_all();
-  const Identity& identity() const { return identity_; }
 
  private:
   struct Joined {

@@ -8,7 +8,7 @@
 #include "core/channel.hpp"
 #include "core/json_text.hpp"
 #include "core/utf8.hpp"
-#include "server/ignoring_case.hpp"
+#include "server/http_text.hpp"
 #include "server/websocket_frame.hpp"
 
 namespace polyglot::server {

@@ -132,7 +132,7 @@ void WebSocketSession::look_at_clock(std::int64_t now) {
   loop().output.clear();
   if (ends_at_ != 0 && now >= ends_at_) return end(kCloseServerStops, "The server stops; connect again.");
   if (now >= deadline_) return end(kCloseIdle, "Nothing came for too long; send heartbeats.");
-  phoenix_.look_at_clock(core::system_time_ns() / 1'000'000'000);
+  phoenix_.look_at_clock(seconds_now());
 }
 
 void WebSocketSession::drain(std::int64_t at) {

@@ -22,14 +22,14 @@ TESTED_ELSEWHERE = {
 # Headers with no test file of their own, and why.
 CPP_TESTED_ELSEWHERE = {
     "core/segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
+    "server/clock": "two calls of the system's",
     "server/connection": "sockets; tests/contract/server/test_http_connection.py and test_http_time.py",
     "server/connection_relay": "between two workers; tests/e2e/test_longpoll.py asks the one for sessions of the other",
     "server/handoff": "between two threads; server_test.cpp and every Falcon route in tests/contract/server",
     "server/hot_routes": "answers of the running server; tests/contract/server/test_pairs.py compares their bytes",
     "server/http_session": "a connection's life; tests/contract/server/test_http_malformed.py, _body.py and _time.py",
-    "server/hub": "follows a running gateway; server_test_subscribers.cpp and tests/e2e/test_fanout.py",
     "server/identity": "tests/e2e/test_phoenix_access.py",
-    "server/ignoring_case": "one call of Beast's; http_request_test.cpp has names in either case",
+    "server/http_text": "http_request_test.cpp and tests/unit/server/test_handoff.py have names that are no tokens",
     "server/listener": "accepts; tests/e2e/test_serving.py and test_http_abuse.py",
     "server/longpoll_session": "tests/e2e/test_longpoll.py",
     "server/loop": "the parts of a running server, without logic",

@@ -131,7 +131,6 @@ TEST(ChannelStream, WritesOnlyEncodingsThatSomebodyReads) {
     stream.append_gap(kGap);
     stream.append_message("presence_diff", "{}");
     for (const Encoding encoding : kAll) {
-      EXPECT_EQ(stream.has_live(encoding), encoding == read);
       EXPECT_EQ(logged(stream, encoding).empty(), encoding != read);
       EXPECT_EQ(stream.readers[static_cast<std::size_t>(encoding)].behind, encoding == read ? 2U : 0U);
     }
@@ -183,13 +182,6 @@ TEST(ChannelStream, KeepsEveryFrameInOnePiece) {
     for (const auto& [at, size] : places) pieces.append(static_cast<const char*>(at), size);
     EXPECT_EQ(pieces, all) << "they are still where they were written";
   }
-}
-
-TEST(ChannelStream, IsUsedAsLongAsThereAreSubscriptions) {
-  ChannelStream stream = stream_of({});
-  EXPECT_TRUE(stream.is_unused());
-  stream.subscriptions = 1;
-  EXPECT_FALSE(stream.is_unused());
 }
 
 TEST(GapOf, StandsBeforeThePagesFirstEvent) {

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import MEBIBYTE, connections, cpu_seconds, descriptors, own_memory, serving_workers, wait_for_rest
 from tests.raw_http import Closed, RawConnection
 from tests.serving import Gateway, free_port, serve_command, wait_until
 
@@ -19,46 +19,30 @@ HEAD = (
 )
 ALIVE = b"GET /alive HTTP/1.1\r\nHost: a\r\n\r\n"
 HISTORY = b"GET /apps/demo/channels/room:1/history?limit=1000 HTTP/1.1\r\nHost: a\r\n\r\n"
-MEBIBYTE = 1 << 20
-
-
-def descriptors(gateway: Gateway) -> int:
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in gateway.workers())
-
-
-def memory(gateway: Gateway) -> int:
-    """Bytes of the workers' own; the mapped history, which all share, is none of them."""
-    found = 0
-    for pid in gateway.workers():
-        status = Path(f"/proc/{pid}/status").read_text()
-        found += int(status.partition("RssAnon:")[2].split()[0]) * 1024
-    return found
-
-
-def cpu_seconds(gateway: Gateway) -> float:
-    ticks = 0
-    for pid in gateway.workers():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
 def native(spawn: Callable[..., Gateway]) -> Iterator[Gateway]:
     """One worker of the native server. At the end it is the same one, idle, with what it had at the beginning."""
     gateway = spawn("--server", "native", "--workers", "1").wait_until_ready()
-    workers = gateway.workers()
+    (worker,) = serving_workers(gateway, 1)
     publish(gateway)
     with RawConnection(gateway.port) as connection:
         connection.send(HISTORY).answer()
     # What was needed once is kept: let every part of the gateway come to that before it is looked at.
-    wait_until(lambda: len({descriptors(gateway) for _ in range(5)}) == 1, "the worker to come to rest")
-    files, bytes_ = descriptors(gateway), memory(gateway)
+    wait_for_rest(worker)
+    files, memory = descriptors(worker), own_memory(worker)
     yield gateway
     publish(gateway)
-    wait_until(lambda: descriptors(gateway) <= files, f"descriptors to come back to {files}")
-    assert memory(gateway) < bytes_ + 24 * MEBIBYTE
-    assert gateway.workers() == workers, gateway.log.read_text()
+    wait_until(lambda: descriptors(worker) <= files, f"descriptors to come back to {files}")
+    assert own_memory(worker) < memory + 24 * MEBIBYTE
+    assert gateway.workers() == [worker], gateway.log.read_text()
+
+
+@pytest.fixture
+def worker(native: Gateway) -> int:
+    """The pid of the one that serves."""
+    return native.workers()[0]
 
 
 @pytest.fixture
@@ -160,15 +144,15 @@ def ask_without_reading(gateway: Gateway, times: int) -> RawConnection:
     return connection
 
 
-def test_readers_that_never_read_cost_little(native: Gateway) -> None:
+def test_readers_that_never_read_cost_little(native: Gateway, worker: int) -> None:
     publish_much(native, 1000)
-    before = memory(native)
+    before = own_memory(worker)
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(ask_without_reading(native, 5000))  # 5 GiB of answers each
         for _ in range(20):
             publish(native)
-        assert memory(native) < before + 8 * 8 * MEBIBYTE
+        assert own_memory(worker) < before + 8 * 8 * MEBIBYTE
 
 
 def test_a_reader_that_reads_late_gets_every_answer(native: Gateway) -> None:
@@ -180,13 +164,13 @@ def test_a_reader_that_reads_late_gets_every_answer(native: Gateway) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_never_reads_is_cut_off(native: Gateway) -> None:
+def test_a_reader_that_never_reads_is_cut_off(native: Gateway, worker: int) -> None:
     publish_much(native, 1000)
-    files = descriptors(native)
+    wait_for_rest(worker)
     with ask_without_reading(native, 5000):
-        assert descriptors(native) == files + 1
+        assert connections(worker) == 1
         deadline = time.monotonic() + 45
-        while descriptors(native) > files:
+        while connections(worker):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
@@ -233,6 +217,7 @@ def test_when_descriptors_run_out_those_that_are_connected_are_served_on(
     port = free_port()
     command = ("prlimit", "--nofile=80:80", *serve_command(port))
     gateway = Gateway(tmp_path, port, ("--server", "native", "--workers", "1"), {}, command).wait_until_ready()
+    (worker,) = serving_workers(gateway, 1)
     try:
         with contextlib.ExitStack() as stack:
             early = stack.enter_context(RawConnection(port))
@@ -240,12 +225,12 @@ def test_when_descriptors_run_out_those_that_are_connected_are_served_on(
             with contextlib.ExitStack() as others:
                 for _ in range(120):
                     others.enter_context(RawConnection(port)).send(ALIVE)
-                wait_until(lambda: descriptors(gateway) >= 78, "the descriptors to run out")
-                before, began = cpu_seconds(gateway), time.monotonic()
+                wait_until(lambda: descriptors(worker) >= 78, "the descriptors to run out")
+                before, began = cpu_seconds(worker), time.monotonic()
                 while time.monotonic() - began < 1:
                     assert early.send(HEAD + EVENT).answer().status == 200
                     time.sleep(0.02)
-                assert cpu_seconds(gateway) - before < 0.6, "it should wait for a descriptor, not turn in circles"
+                assert cpu_seconds(worker) - before < 0.6, "it should wait for a descriptor, not turn in circles"
             publish(gateway)
             assert early.send(ALIVE).answer().status == 200
         answer = gateway.request("GET", "/apps/demo/channels/room:1")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.e2e.phoenix_client import PhoenixClient, install
-from tests.processes import only, serving_workers
+from tests.processes import only, serving_workers, worker_of
 from tests.production import ProductionGateway, token
 from tests.raw_http import Answer, RawConnection
 from tests.serving import Gateway, wait_until
@@ -195,6 +196,20 @@ def test_the_first_of_two_polls_is_answered(shared_gateway: Gateway, room: str) 
         assert first.answer().json() == {"status": 204, "token": session.token, "messages": []}
         shared_gateway.publish(room, "news")
         assert len(second.answer().json()["messages"]) in (1, 2)  # the channel's first epoch may be told on its own
+
+
+def test_messages_of_a_poll_that_was_hung_up_come_with_the_next(shared_gateway: Gateway, room: str) -> None:
+    session = LongPoll(shared_gateway.port).open()
+    session.join(room)
+    with RawConnection(shared_gateway.port) as connection:
+        connection.send(session.request("GET"))
+        assert connection.is_silent(0.2)
+        assert worker_of(shared_gateway, connection)
+        connection.socket.shutdown(socket.SHUT_RDWR)
+        wait_until(lambda: worker_of(shared_gateway, connection) is None, "the worker to notice")
+    for number in range(3):
+        shared_gateway.publish(room, number)
+    assert events(session.messages(lambda messages: 2 in events(messages))) == [0, 1, 2]
 
 
 def test_a_post_of_a_thousand_lines(shared_gateway: Gateway, room: str) -> None:

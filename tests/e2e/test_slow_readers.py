@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.followers import KINDS, Follower, Publisher, SocketFollower, StreamFollower
-from tests.processes import MEBIBYTE, descriptors, own_memory, serving_workers
+from tests.processes import MEBIBYTE, connections, descriptors, own_memory, serving_workers
 from tests.serving import Gateway, free_port, wait_until
 from tests.websocket import Ended, Opcode, WebSocket, frame
 
@@ -182,8 +182,8 @@ def test_a_channel_that_conflates_gives_slow_readers_the_newest(
 def test_who_takes_nothing_is_cut_off_though_nothing_is_published(
     lone_gateway: Gateway, worker: int, publisher: Publisher, room: str
 ) -> None:
-    files = descriptors(worker)
     publish_much(publisher, room)
+    wait_until(lambda: connections(worker) == 1, "the publisher to be the only one")
     with contextlib.ExitStack() as stack:
         stream = asleep(StreamFollower, lone_gateway, room)
         stack.callback(stream.connection.close)
@@ -191,8 +191,8 @@ def test_who_takes_nothing_is_cut_off_though_nothing_is_published(
         pings.socket.settimeout(0.5)
         with contextlib.suppress(TimeoutError):
             pings.socket.sendall(frame(Opcode.PING, b"x" * 125) * 500_000)
-        assert descriptors(worker) == files + 2
+        assert connections(worker) == 3
         deadline = time.monotonic() + 45
-        while descriptors(worker) > files:
+        while connections(worker) > 1:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.followers import Publisher
-from tests.processes import MEBIBYTE, descriptors, only, own_memory, serving_workers, wake_ups, worker_of
+from tests.processes import MEBIBYTE, descriptors, only, own_memory, serving_workers, wait_for_rest, wake_ups, worker_of
 from tests.raw_http import RawConnection
 from tests.serving import Gateway, free_port, wait_until
 from tests.websocket import Opcode, Refused, WebSocket, frame, frame_head, handshake_request
@@ -35,7 +35,7 @@ def lone_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def native(lone_gateway: Gateway) -> Iterator[Gateway]:
     """The same worker at the end, idle, with what it had at the beginning."""
     (worker,) = lone_gateway.workers()
-    wait_until(lambda: len({descriptors(worker) for _ in range(5)}) == 1, "the worker to come to rest")
+    wait_for_rest(worker)
     files, memory = descriptors(worker), own_memory(worker)
     yield lone_gateway
     exchange(lone_gateway)

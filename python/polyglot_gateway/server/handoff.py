@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 import gevent
@@ -178,8 +177,8 @@ class _Reply:
             self._server.abort(self._number)
             return
         problem = _core.problem_json("internal_error", "The application failed; the gateway's log says how.")
-        status = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase}"
-        self._server.respond(self._number, status, [("Content-Type", "application/problem+json")], problem)
+        headers = [("Content-Type", "application/problem+json")]
+        self._server.respond(self._number, "500 Internal Server Error", headers, problem)
 
     def _begin(self) -> None:
         if not self._status:

@@ -1,0 +1,112 @@
+// The hub with subscribers that the test plays itself, one turn of the loop after the other.
+#include "server/hub.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "temporary.hpp"
+
+namespace polyglot::server {
+namespace {
+
+constexpr std::string_view kApp = "app";
+constexpr std::string_view kChannel = "room:1";
+
+// Takes at once all that it is given, or nothing while it sleeps.
+class Reader final : public Subscriber {
+ public:
+  explicit Reader(Hub& hub) : hub_(hub) {
+    auto started = hub.subscribe(*this, kApp, kChannel, Encoding::websocket, std::nullopt, {});
+    if (!started.ok()) throw std::runtime_error(started.status().message());
+    subscription_ = std::move(started->subscription);
+    hub.begin(*subscription_);
+  }
+
+  void serve() override {
+    if (sleeps) return;
+    for (Subscription* subscription : std::exchange(pending_, {})) {
+      std::string alone;
+      std::uint64_t to = subscription->cursor();
+      if (hub_.prepare(*subscription, alone)) {
+        std::array<iovec, 64> parts;
+        subscription->frames().gather(subscription->cursor(), parts.data(), parts.size(), to);
+        bytes += to - subscription->cursor();
+        hub_.advance(*subscription, to);
+      }
+      hub_.done(*subscription);
+    }
+  }
+  void too_slow(Subscription&) override { cut = true; }
+  void went_live(Subscription&) override {}
+
+  bool sleeps = false;
+  bool cut = false;
+  std::uint64_t bytes = 0;
+
+ private:
+  Hub& hub_;
+  std::unique_ptr<Subscription> subscription_;
+};
+
+class HubTest : public ::testing::Test {
+ protected:
+  // Appends some 64 KiB for each round.
+  void publish(int rounds) {
+    const std::string event = R"({"channel":"room:1","type":"t","data":")" + std::string(4000, 'x') + "\"}\n";
+    std::string batch;
+    for (int i = 0; i < 16; ++i) batch += event;
+    for (int i = 0; i < rounds; ++i) ASSERT_TRUE(gateway_->publish_batch(kApp, batch, true, {}).ok());
+  }
+
+  std::vector<std::unique_ptr<Reader>> make_readers(int count) {
+    std::vector<std::unique_ptr<Reader>> readers;
+    for (int i = 0; i < count; ++i) readers.push_back(std::make_unique<Reader>(hub_));
+    return readers;
+  }
+
+  static std::unique_ptr<core::Gateway> open_large(const std::string& folder) {
+    core::GatewayOptions options = core::testing::small_gateway(folder);
+    options.segment.history_size = 2000;
+    options.segment.history_bytes = std::uint64_t{16} << 20;
+    return core::testing::open_gateway(options);
+  }
+
+  core::testing::TemporaryFolder folder_;
+  std::unique_ptr<core::Gateway> gateway_ = open_large(folder_.path());
+  boost::asio::io_context io_;
+  Hub hub_{io_, *gateway_};
+};
+
+TEST_F(HubTest, WhoReadsIsNotCutOffForWaitingItsTurn) {
+  const auto readers = make_readers(2000);
+  publish(64);
+  hub_.look();
+  io_.poll();
+  for (const auto& reader : readers) {
+    ASSERT_FALSE(reader->cut);
+    ASSERT_GT(reader->bytes, 4'000'000U);
+    ASSERT_EQ(reader->bytes, readers.front()->bytes);
+  }
+}
+
+TEST_F(HubTest, WhoDoesNotReadIsCutOffAndHoldsUpNobody) {
+  const auto readers = make_readers(3);
+  readers.front()->sleeps = true;
+  publish(64);
+  hub_.look();
+  io_.poll();
+  EXPECT_TRUE(readers[0]->cut);
+  EXPECT_EQ(readers[0]->bytes, 0U);
+  EXPECT_FALSE(readers[1]->cut);
+  EXPECT_GT(readers[1]->bytes, 4'000'000U);
+  EXPECT_EQ(readers[1]->bytes, readers[2]->bytes);
+}
+
+}  // namespace
+}  // namespace polyglot::server
