@@ -37,6 +37,17 @@ void CheckKey(benchmark::State& state) {
 }
 BENCHMARK(CheckKey)->ArgName("keys")->Arg(1)->Arg(10);
 
+void CheckKeyOfTheRequestBefore(benchmark::State& state) {
+  Access access;
+  access.add_key("demo-app", sha256(kKey), kPublish);
+  ApiKey key;
+  for (auto _ : state) {
+    key.set(kKey);
+    benchmark::DoNotOptimize(access.check("demo-app", key, kPublish));
+  }
+}
+BENCHMARK(CheckKeyOfTheRequestBefore);
+
 void CheckDevelopmentKey(benchmark::State& state) {
   Access access(true);
   for (auto _ : state) {

@@ -19,17 +19,10 @@ constexpr std::uint8_t kAllScopes = kPublish | kHistory | kSubscribe | kAdmin | 
 // Whether the key is `valid_key_<app>`, in a time that depends on the lengths only.
 bool is_development_key(std::string_view key, std::string_view app) {
   constexpr std::string_view kPrefix = "valid_key_";
-  if (key.size() != kPrefix.size() + app.size()) {
-    return false;
-  }
-  int difference = 0;
-  for (std::size_t i = 0; i < kPrefix.size(); ++i) {
-    difference |= key[i] ^ kPrefix[i];
-  }
-  for (std::size_t i = 0; i < app.size(); ++i) {
-    difference |= key[kPrefix.size() + i] ^ app[i];
-  }
-  return difference == 0;
+  if (key.size() != kPrefix.size() + app.size()) return false;
+  const bool begins = equal_in_constant_time(key.substr(0, kPrefix.size()), kPrefix);
+  const bool ends = equal_in_constant_time(key.substr(kPrefix.size()), app);
+  return begins & ends;
 }
 
 }  // namespace
@@ -56,11 +49,11 @@ void Access::add_key(std::string_view app, const Digest& digest, std::uint8_t sc
   apps_[std::string(app)].push_back({digest, scopes});
 }
 
-Status Access::check(std::string_view app, std::string_view key, Scope scope) const {
-  if (key.empty()) {
+Status Access::check(std::string_view app, ApiKey& key, Scope scope) const {
+  if (key.text().empty()) {
     return Status(Code::unauthorized, "No API key was sent.");
   }
-  const Digest digest = sha256(key);
+  const Digest& digest = key.digest();
   // Every key is compared, also after one that matches; a digest that was added twice has the scopes of both.
   unsigned matched = 0;
   unsigned scopes = 0;
@@ -69,7 +62,7 @@ Status Access::check(std::string_view app, std::string_view key, Scope scope) co
     scopes |= its_scopes & (0U - static_cast<unsigned>(equal));
   };
   if (development_) {
-    take(is_development_key(key, app), kAllScopes);
+    take(is_development_key(key.text(), app), kAllScopes);
   }
   if (const auto found = apps_.find(app); found != apps_.end()) {
     for (const Key& known : found->second) {

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/api_key.hpp"
 #include "core/sha256.hpp"
 #include "core/status.hpp"
 
@@ -41,7 +42,11 @@ class Access {
   // Ok when the key has the scope. unauthorized: no key, or one that is not a key of this app (also when the app does
   // not exist: a stranger cannot find out which apps do). forbidden: a key of this app without the scope; the message
   // names it.
-  Status check(std::string_view app, std::string_view key, Scope scope) const;
+  Status check(std::string_view app, ApiKey& key, Scope scope) const;
+  Status check(std::string_view app, std::string_view key, Scope scope) const {
+    ApiKey once(key);
+    return check(app, once, scope);
+  }
   bool development() const { return development_; }
 
  private:

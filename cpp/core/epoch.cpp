@@ -3,12 +3,12 @@
 #include <charconv>
 #include <system_error>
 
+#include "core/hex.hpp"
+
 namespace polyglot::core {
 
 void write_epoch(std::uint64_t epoch, char* out) {
-  for (int shift = 60; shift >= 0; shift -= 4) {
-    *out++ = "0123456789abcdef"[epoch >> shift & 15];
-  }
+  write_hex(epoch, out);
 }
 
 std::string epoch_text(std::uint64_t epoch) {

@@ -28,20 +28,6 @@ void append_epoch(std::string& out, std::uint64_t epoch) {
   out.append(digits, sizeof(digits));
 }
 
-// The members of an acknowledgement, without braces.
-void append_ack_members(std::string& out, const Ack& ack) {
-  char id[kEventIdLength];
-  char time[kTimestampLength];
-  write_event_id(ack.id, id);
-  write_timestamp(ack.time, time);
-  out.append("\"id\":\"").append(id, sizeof(id)).append("\",\"timestamp\":\"").append(time, sizeof(time));
-  out.append("\",\"offset\":");
-  append_number(out, ack.offset);
-  out.append(",\"epoch\":\"");
-  append_epoch(out, ack.epoch);
-  out.append("\"");
-}
-
 Status check_limit(const HistoryRequest& request) {
   if (request.limit < 1 || request.limit > kMaxHistoryLimit) {
     return {Code::invalid_parameter, "limit is " + std::to_string(request.limit) + "; allowed is 1 to " +
@@ -78,12 +64,6 @@ std::int64_t system_time_ns() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-void append_ack_json(std::string& out, const Ack& ack) {
-  out.push_back('{');
-  append_ack_members(out, ack);
-  out.push_back('}');
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::open(const GatewayOptions& options) {
@@ -154,7 +134,7 @@ const ChannelRule& Gateway::rule(std::string_view app, std::string_view channel)
   return config().rules.find(app, channel);
 }
 
-Status Gateway::authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const {
+Status Gateway::authorize(std::string_view app, std::string_view channel, ApiKey& key, Scope scope) const {
   if (Status status = check(app, channel); !status.ok()) return status;
   const bool reads = scope == kHistory || scope == kSubscribe;
   if (reads && (channel.empty() ? config().access.development() : rule(app, channel).public_read)) return {};

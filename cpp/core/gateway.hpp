@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "core/access.hpp"
+#include "core/ack.hpp"
 #include "core/counters.hpp"
 #include "core/event.hpp"
 #include "core/feed.hpp"
@@ -51,16 +52,6 @@ struct Sender {
   std::string_view user_id = {};
 };
 
-struct Ack {
-  Ulid id;
-  TimeUs time;
-  std::uint64_t offset;
-  std::uint64_t epoch;
-  bool replayed;
-};
-// {"id":"evt_…","timestamp":"…","offset":42,"epoch":"…"}
-void append_ack_json(std::string& out, const Ack& ack);
-
 // What a reader of history may ask for.
 struct HistoryRequest {
   std::uint32_t limit = 100;  // 1..kMaxHistoryLimit
@@ -91,7 +82,11 @@ class Gateway {
   void configure(Access access, Rules rules);
   // Ok when the key may do this there. `channel` is empty for what concerns the whole app. history and subscribe need
   // no key on public_read channels, nor, in development, for the whole app.
-  Status authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const;
+  Status authorize(std::string_view app, std::string_view channel, ApiKey& key, Scope scope) const;
+  Status authorize(std::string_view app, std::string_view channel, std::string_view key, Scope scope) const {
+    ApiKey once(key);
+    return authorize(app, channel, once, scope);
+  }
   const ChannelRule& rule(std::string_view app, std::string_view channel) const;
 
   Result<Ack> publish(std::string_view app, std::string_view channel, std::string_view body, const Sender& sender);

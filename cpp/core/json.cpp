@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "core/hex.hpp"
 #include "core/json_bytes.hpp"
 
 namespace polyglot::core {

@@ -22,15 +22,6 @@ inline bool is_special(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
 }
 
-// The value of a hex digit; -1 for another character.
-inline int hex_value(char c) {
-  if (is_digit(c)) {
-    return c - '0';
-  }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // A one in the top bit of some bytes of `word`, of which the lowest is the first special one; 0 when none is special.
 // (A borrow can mark a byte wrongly, but only above one that is marked rightly.)
 inline std::uint64_t special_bytes(std::uint64_t word) {

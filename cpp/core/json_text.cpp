@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "core/hex.hpp"
 #include "core/json_bytes.hpp"
 
 namespace polyglot::core {

@@ -177,10 +177,6 @@ std::uint64_t new_epoch() {
   return epoch;
 }
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Segment::Segment(FileDescriptor file, std::byte* base, const Geometry& geometry, std::string data_dir)
     : file_(std::move(file)),
       base_(base),

@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "core/file_descriptor.hpp"
 #include "core/segment_layout.hpp"
 #include "core/status.hpp"
 
@@ -37,23 +38,6 @@ struct SegmentOptions {
   std::uint64_t history_bytes = std::uint64_t{128} << 20;
   std::uint32_t max_channels = 10000;
   std::uint32_t idempotency_keys = 65536;
-};
-
-// A descriptor that is closed with its owner.
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileDescriptor();
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
 };
 
 class Segment {

@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#include "core/hex.hpp"
+
 namespace polyglot::core {
 namespace {
 
@@ -188,11 +190,7 @@ bool parse_digest(std::string_view hex, Digest& digest) {
   }
   Digest read{};
   for (std::size_t i = 0; i < hex.size(); ++i) {
-    const char c = hex[i];
-    const int value = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                             : -1;
+    const int value = hex_value(hex[i]);
     if (value < 0) {
       return false;
     }
@@ -200,6 +198,13 @@ bool parse_digest(std::string_view hex, Digest& digest) {
   }
   digest = read;
   return true;
+}
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  int difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) difference |= a[i] ^ b[i];
+  return difference == 0;
 }
 
 bool equal_in_constant_time(const Digest& a, const Digest& b) {

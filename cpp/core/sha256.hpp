@@ -17,5 +17,7 @@ Digest sha256_portable(std::string_view bytes);
 // False unless hex is exactly 64 hex digits.
 bool parse_digest(std::string_view hex, Digest& digest);
 bool equal_in_constant_time(const Digest& a, const Digest& b);
+// In a time that depends on the lengths only.
+bool equal_in_constant_time(std::string_view a, std::string_view b);
 
 }  // namespace polyglot::core

@@ -37,20 +37,24 @@ void write_second(std::int64_t second, char* out) {
 void write_timestamp(TimeUs time, char* out) {
   constexpr TimeUs kLast = 253'402'300'799'999'999;  // the end of the year 9999
   time = std::clamp<TimeUs>(time, 0, kLast);
-  // Most calls fall into the second of the one before.
-  struct Second {
-    std::int64_t number = -1;
-    char text[kSecondLength] = {};
+  // Most calls fall into the second of the one before, and every other is for the same time, of an acknowledgement.
+  struct Last {
+    TimeUs time = -1;
+    std::int64_t second = -1;
+    char text[kTimestampLength] = {};
   };
-  thread_local constinit Second second;
-  if (second.number != time / kSecondUs) {
-    second.number = time / kSecondUs;
-    write_second(second.number, second.text);
+  thread_local constinit Last last;
+  if (last.second != time / kSecondUs) {
+    last.second = time / kSecondUs;
+    write_second(last.second, last.text);
+    last.text[kSecondLength] = '.';
+    last.text[kTimestampLength - 1] = 'Z';
   }
-  std::memcpy(out, second.text, kSecondLength);
-  out[kSecondLength] = '.';
-  write_digits(static_cast<std::uint32_t>(time % kSecondUs), 6, out + kSecondLength + 1);
-  out[kTimestampLength - 1] = 'Z';
+  if (last.time != time) {
+    last.time = time;
+    write_digits(static_cast<std::uint32_t>(time % kSecondUs), 6, last.text + kSecondLength + 1);
+  }
+  std::memcpy(out, last.text, kTimestampLength);
 }
 
 std::string timestamp_text(TimeUs time) {

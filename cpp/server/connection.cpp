@@ -1,7 +1,11 @@
 #include "server/connection.hpp"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <boost/asio/post.hpp>
 #include <cerrno>
 
 #include "server/loop.hpp"
@@ -11,6 +15,26 @@ namespace {
 
 // What a connection keeps ready for what it could not send; more is given back once it was.
 constexpr std::size_t kKeptOutput = 4096;
+
+// send(2) and recv(2) past libc, whose own are points where a thread may be cancelled; to be one costs two atomic
+// operations for each call, in a process that has threads (pthreads(7)). Nobody cancels this one.
+ssize_t send_bytes(int fd, const void* data, std::size_t size) {
+  return syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
+}
+
+ssize_t receive_bytes(int fd, void* data, std::size_t size, int flags) {
+  return syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT | flags, nullptr, nullptr);
+}
+
+bool is_for_later(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+// Of recv(2), as receive() says it.
+std::ptrdiff_t outcome(ssize_t got) {
+  if (got >= 0) return got;
+  return is_for_later(errno) ? -1 : 0;
+}
 
 }  // namespace
 
@@ -24,18 +48,41 @@ Connection::~Connection() {
 }
 
 void Connection::wait_to_read() {
-  if (reading_ || !socket_.is_open()) return;
+  if (reading_ || !is_open()) return;
   reading_ = true;
-  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
-    self->reading_ = false;
-    if (error) return;
-    if (self->lingering_) return self->drop_input();
-    self->on_readable();
-  });
+  join();
+  if (readable_) boost::asio::post(loop_.io, [self = shared_from_this()] { self->on_events(0); });
+}
+
+void Connection::wait_to_write() {
+  writing_ = true;
+  join();
+}
+
+void Connection::join() {
+  if (self_ != nullptr) return;
+  self_ = shared_from_this();
+  if (!loop_.poller.add(fd(), *this)) close();
+}
+
+void Connection::on_events(std::uint32_t events) {
+  constexpr std::uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+  if (!is_open()) return;  // since a moment ago
+  if ((events & kEnd) != 0) ended_ = true;
+  if ((events & (EPOLLIN | kEnd)) != 0) readable_ = true;
+  try {
+    if (writing_ && (events & (EPOLLOUT | kEnd)) != 0) on_writable();
+    if (!reading_ || !readable_ || !is_open()) return;
+    reading_ = false;
+    lingering_ ? drop_input() : on_readable();
+  } catch (...) {
+    close();
+    throw;
+  }
 }
 
 bool Connection::send(std::string_view bytes) {
-  if (!socket_.is_open()) return false;
+  if (!is_open()) return false;
   if (writing_) {
     out_.append(bytes);
     return true;
@@ -48,18 +95,17 @@ bool Connection::send(std::string_view bytes) {
 }
 
 std::ptrdiff_t Connection::send_now(const iovec* parts, std::size_t count) {
-  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
   ssize_t sent = 0;
   if (count == 1) {
-    sent = ::send(fd(), parts->iov_base, parts->iov_len, kFlags);  // the cheaper call
+    sent = send_bytes(fd(), parts->iov_base, parts->iov_len);  // the cheaper call
   } else {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(parts);
     message.msg_iovlen = count;
-    sent = ::sendmsg(fd(), &message, kFlags);
+    sent = ::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   if (sent >= 0) return sent;
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return 0;
+  if (is_for_later(errno)) return 0;
   close();
   return -1;
 }
@@ -68,13 +114,6 @@ void Connection::send_later(std::string_view rest) {
   out_.assign(rest);
   sent_at_ = clock_ms();
   wait_to_write();
-}
-
-void Connection::wait_to_write() {
-  writing_ = true;
-  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->on_writable();
-  });
 }
 
 void Connection::on_writable() {
@@ -104,22 +143,21 @@ void Connection::check_clock(std::int64_t now) {
 }
 
 std::ptrdiff_t Connection::receive(char* data, std::size_t size) {
-  return take(data, size, MSG_DONTWAIT);
+  const ssize_t got = receive_bytes(fd(), data, size, 0);
+  // Less than there was room for is all there was.
+  if (got < static_cast<ssize_t>(size) && !ended_) readable_ = false;
+  return outcome(got);
 }
 
 std::ptrdiff_t Connection::peek() {
   char byte = 0;
-  return take(&byte, 1, MSG_DONTWAIT | MSG_PEEK);
-}
-
-std::ptrdiff_t Connection::take(char* data, std::size_t size, int flags) {
-  const ssize_t got = ::recv(fd(), data, size, flags);
-  if (got >= 0) return got;
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : 0;
+  const std::ptrdiff_t there = outcome(receive_bytes(fd(), &byte, 1, MSG_PEEK));
+  if (there < 0) readable_ = false;
+  return there;
 }
 
 void Connection::linger() {
-  if (!socket_.is_open() || lingering_) return;
+  if (!is_open() || lingering_) return;
   lingering_ = true;
   deadline_ = clock_ms() + kLingerTime;
   if (writing_) return;
@@ -134,15 +172,24 @@ void Connection::drop_input() {
 }
 
 void Connection::close() {
-  if (!socket_.is_open()) return;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  if (!is_open()) return;
+  let_go();
+  socket_ = Socket();
   out_.clear();
   on_closed();
 }
 
 Connection::Socket Connection::release() {
+  let_go();
   return std::move(socket_);
+}
+
+// Whoever called may be at work with this connection, and the poller may have it in hand: it goes a little later.
+void Connection::let_go() {
+  if (self_ == nullptr) return;
+  boost::asio::post(loop_.io, [self = self_] {});
+  loop_.poller.remove(fd());
+  self_.reset();
 }
 
 }  // namespace polyglot::server

@@ -1,18 +1,19 @@
 // Connection: one client, whatever it speaks: its socket, how it waits, and what is on the way to it.
 //
-// Ownership: a connection lives as long as somebody waits for it: an operation of Asio's, the application, or the hub.
+// Ownership: a connection that has begun to wait keeps itself alive until it is closed, and then until the loop's next
+// turn.
 // Thread safety: the server's thread alone.
 #pragma once
 
 #include <sys/uio.h>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "core/file_descriptor.hpp"
 #include "server/clock.hpp"
 
 namespace polyglot::server {
@@ -22,7 +23,7 @@ struct Loop;
 class Connection : public std::enable_shared_from_this<Connection>,
                    public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
-  using Socket = boost::asio::posix::stream_descriptor;
+  using Socket = core::FileDescriptor;
 
   Connection(Loop& loop, Socket socket);
   virtual ~Connection();
@@ -35,8 +36,10 @@ class Connection : public std::enable_shared_from_this<Connection>,
   // come back at once.
   virtual void drain(std::int64_t at) = 0;
   virtual bool is_subscriber() const { return false; }
-  bool is_open() const { return socket_.is_open(); }
+  bool is_open() const { return socket_.valid(); }
   void close();
+  // What the poller saw (EPOLLIN and so on).
+  void on_events(std::uint32_t events);
 
  protected:
   // Its own time limits.
@@ -49,8 +52,7 @@ class Connection : public std::enable_shared_from_this<Connection>,
   virtual void on_closed() {}
 
   Loop& loop() const { return loop_; }
-  int fd() { return socket_.native_handle(); }
-  Socket& socket() { return socket_; }
+  int fd() const { return socket_.get(); }
 
   void wait_to_read();
   // Sends now what the socket takes and the rest when it can, then calls on_sent. False: all of it went out.
@@ -76,16 +78,21 @@ class Connection : public std::enable_shared_from_this<Connection>,
 
  private:
   void wait_to_write();
+  // Begins to be told by the poller, and ends it.
+  void join();
+  void let_go();
   void on_writable();
-  std::ptrdiff_t take(char* data, std::size_t size, int flags);
   void drop_input();
 
   Loop& loop_;
   Socket socket_;
+  std::shared_ptr<Connection> self_;  // as long as the poller knows it
   std::string out_;
   std::int64_t sent_at_ = 0;  // when the client last took something of out_
-  bool reading_ = false;
-  bool writing_ = false;  // waits until the socket takes more
+  bool reading_ = false;      // waits until there are bytes
+  bool readable_ = false;     // there are bytes, or the end, as far as is known
+  bool ended_ = false;        // the end has come, perhaps behind bytes
+  bool writing_ = false;      // waits until the socket takes more
   bool lingering_ = false;
 };
 

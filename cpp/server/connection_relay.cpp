@@ -21,24 +21,6 @@ namespace {
 
 constexpr int kAtATime = 16;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 sockaddr_un address_of(int folder, const std::string& name) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -57,7 +39,7 @@ int checked(int outcome, const char* what) {
 }
 
 int make_socket(int folder, const std::string& name) {
-  Descriptor socket(checked(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
+  core::FileDescriptor socket(checked(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
   unlinkat(folder, name.c_str(), 0);  // of an earlier holder of this slot
   const sockaddr_un address = address_of(folder, name);
   checked(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), "bind");
@@ -101,8 +83,8 @@ ConnectionRelay::~ConnectionRelay() {
 }
 
 bool ConnectionRelay::pass(std::uint32_t worker, int connection, std::string_view bytes) {
-  const Descriptor file(memfd_create("request", MFD_CLOEXEC));
-  if (file.get() < 0 || !write_all(file.get(), bytes)) return false;
+  const core::FileDescriptor file(memfd_create("request", MFD_CLOEXEC));
+  if (!file.valid() || !write_all(file.get(), bytes)) return false;
   const std::array<int, 2> descriptors = {connection, file.get()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(descriptors))> control{};
   char byte = 0;
@@ -153,7 +135,7 @@ void ConnectionRelay::take() {
       continue;
     }
     std::memcpy(descriptors.data(), CMSG_DATA(header), sizeof(descriptors));
-    const Descriptor file(descriptors[1]);
+    const core::FileDescriptor file(descriptors[1]);
     adopt_connection(loop_, descriptors[0], read_all(file.get()));
   }
 }

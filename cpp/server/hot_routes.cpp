@@ -86,17 +86,14 @@ std::size_t HotRoutes::body_limit(const Routed& routed) const {
   return routed.route == Route::publish ? gateway_.rule(routed.app, routed.channel).max_event_bytes : max_batch_bytes_;
 }
 
-Status HotRoutes::check(const HttpRequest& request, const Routed& routed) const {
-  if (Status status = gateway_.authorize(routed.app, routed.channel, request.value(Field::api_key), core::kPublish);
-      !status.ok()) {
-    return status;
-  }
+Status HotRoutes::check(const HttpRequest& request, const Routed& routed, core::ApiKey& key) const {
+  if (Status status = gateway_.authorize(routed.app, routed.channel, key, core::kPublish); !status.ok()) return status;
   const std::size_t limit = body_limit(routed);
   return request.content_length() > limit ? body_too_large(limit) : Status();
 }
 
 Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::string_view body,
-                         const SourceAddress::Peer& peer, Reply& reply) {
+                         const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply) {
   std::string forwarded;
   core::Sender sender;
   if (routed.takes_events) {
@@ -129,7 +126,6 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
       break;
     }
     case Route::history: {
-      const std::string_view key = request.value(Field::api_key);
       if (Status status = gateway_.authorize(routed.app, routed.channel, key, core::kHistory); !status.ok()) {
         return status;
       }
@@ -139,7 +135,6 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
       return {};
     }
     case Route::presence: {
-      const std::string_view key = request.value(Field::api_key);
       if (Status status = gateway_.authorize(routed.app, routed.channel, key, core::kHistory); !status.ok()) {
         return status;
       }

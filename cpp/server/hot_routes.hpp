@@ -31,13 +31,13 @@ class HotRoutes {
 
   // For a request that takes events: what its head alone decides, and how large its body may be.
   // REQUIRES: take() said so.
-  core::Status check(const HttpRequest& request, const Routed& routed) const;
+  core::Status check(const HttpRequest& request, const Routed& routed, core::ApiKey& key) const;
   std::size_t body_limit(const Routed& routed) const;
 
   // Ok, and `reply` is set; its texts last until the next call. REQUIRES: take() said so, and for a request that takes
   // events check() was ok.
   core::Status answer(const HttpRequest& request, const Routed& routed, std::string_view body,
-                      const SourceAddress::Peer& peer, Reply& reply);
+                      const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply);
 
  private:
   bool take_history(std::string_view query);

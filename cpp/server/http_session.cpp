@@ -136,13 +136,14 @@ bool HttpSession::take_head(std::string_view& bytes) {
     return false;
   }
   looked_at_ = 0;
-  loop().requests.fetch_add(1, std::memory_order_relaxed);
+  loop().requests.store(loop().requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (progress == HttpRequest::Progress::failed) {
     const Status status = request_->status();
     request_.reset();
     refuse(status);
     return false;
   }
+  key_.set(request_->value(Field::api_key));
   keep_alive_ = request_->keep_alive() && !loop().draining;
   phase_ = Phase::body;
   welcomed_ = false;
@@ -190,7 +191,7 @@ bool HttpSession::take_body(std::string_view& bytes) {
     const auto progress = request_->parse_chunks(rest, limit);
     if (progress == HttpRequest::Progress::failed) {
       if (request_->status().code() == Code::payload_too_large && native_) {
-        if (Status status = loop().hot_routes.check(*request_, routed_); !status.ok()) {
+        if (Status status = loop().hot_routes.check(*request_, routed_, key_); !status.ok()) {
           refuse(status);
           return false;
         }
@@ -235,7 +236,7 @@ bool HttpSession::welcome_body() {
   welcomed_ = true;
   deadline_ = clock_ms() + kBodyTime;
   if (native_ && routed_.takes_events) {
-    if (Status status = loop().hot_routes.check(*request_, routed_); !status.ok()) {
+    if (Status status = loop().hot_routes.check(*request_, routed_, key_); !status.ok()) {
       refuse(status);
       return false;
     }
@@ -259,9 +260,9 @@ void HttpSession::answer(std::string_view body) {
   if (routed_.route == Route::websocket) return open_socket();
   if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;
-  if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_);
+  if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_, key_);
   Reply reply;
-  if (status.ok()) status = loop().hot_routes.answer(*request_, routed_, body, peer_, reply);
+  if (status.ok()) status = loop().hot_routes.answer(*request_, routed_, body, peer_, key_, reply);
   if (!status.ok()) return answer_problem(status);
   loop().replies.append(loop().output, reply, recipient());
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/api_key.hpp"
 #include "server/connection.hpp"
 #include "server/handoff.hpp"
 #include "server/http_reply.hpp"
@@ -108,6 +109,7 @@ class HttpSession final : public Connection {
 
   Recipient recipient();
 
+  core::ApiKey key_;  // of the request
   SourceAddress::Peer peer_;
   std::string address_;
   std::uint16_t port_;

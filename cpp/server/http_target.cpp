@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/hex.hpp"
 #include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool begins_with(std::string_view text, std::string_view scheme) {
   return text.size() >= scheme.size() && equal_ignoring_case(text.substr(0, scheme.size()), scheme);
@@ -36,12 +30,16 @@ HttpTarget HttpTarget::parse(std::string_view target) {
 }
 
 bool percent_decode(std::string& out, std::string_view text, bool plus) {
+  if (text.find('%') == std::string_view::npos && !plus) {
+    out.append(text);
+    return true;
+  }
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '%') {
       if (i + 2 >= text.size()) return false;
-      const int high = hex_digit(text[i + 1]);
-      const int low = hex_digit(text[i + 2]);
+      const int high = core::hex_value(text[i + 1]);
+      const int low = core::hex_value(text[i + 2]);
       if (high < 0 || low < 0) return false;
       out.push_back(static_cast<char>(high * 16 + low));
       i += 2;
@@ -73,7 +71,9 @@ bool parse_offset(std::string_view text, std::uint64_t& offset) {
 }
 
 bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  std::uint8_t others = 0;  // without a way out of the loop, many are looked at at once
+  for (const char c : text) others |= static_cast<std::uint8_t>(static_cast<std::uint8_t>(c - 0x20) >= 0x5f);
+  return others == 0;
 }
 
 }  // namespace polyglot::server

@@ -38,13 +38,8 @@ std::string address_text(const sockaddr_storage& address, std::uint16_t& port) {
 void adopt_connection(Loop& loop, int fd, std::string bytes) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  boost::system::error_code error;
-  Connection::Socket socket(loop.io);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) socket.assign(fd, error);
-  if (!socket.is_open()) {
-    ::close(fd);
-    return;
-  }
+  Connection::Socket socket(fd);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return;
   std::uint16_t port = 0;
   const std::string text = address_text(address, port);
   std::make_shared<HttpSession>(loop, std::move(socket), text, port)->start_with(std::move(bytes));
@@ -96,19 +91,13 @@ void Listener::take() {
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
       continue;  // of that one connection alone
     }
+    Connection::Socket socket(fd);
     if (address.ss_family != AF_UNIX) {
       const int on = 1;
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     std::uint16_t port = 0;
     const std::string text = address_text(address, port);
-    boost::system::error_code error;
-    Connection::Socket socket(loop_.io);
-    socket.assign(fd, error);
-    if (error) {
-      ::close(fd);
-      return rest();
-    }
     std::make_shared<HttpSession>(loop_, std::move(socket), text, port)->start();
   }
   wait();

@@ -17,6 +17,7 @@
 #include "server/http_reply.hpp"
 #include "server/hub.hpp"
 #include "server/longpoll_session.hpp"
+#include "server/poller.hpp"
 #include "server/presence_board.hpp"
 #include "server/request_id.hpp"
 #include "server/server_options.hpp"
@@ -30,6 +31,7 @@ struct Loop {
   core::Gateway& gateway;
   const ServerOptions options;
   boost::asio::io_context io;  // any thread may post to it; its descriptors and timers are this thread's
+  Poller poller;
   Handoff handoff;
   ReplyWriter replies;
   RequestIds request_ids;
@@ -43,7 +45,7 @@ struct Loop {
   Connections connections;
   std::atomic<std::size_t> connection_count{0};  // written here alone
   std::atomic<bool> draining{false};             // the same
-  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> requests{0};        // the same
 
   // Used within one call and then free for the next.
   std::array<char, 65536> input;

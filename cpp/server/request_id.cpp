@@ -6,6 +6,8 @@
 #include <bit>
 #include <chrono>
 
+#include "core/hex.hpp"
+
 namespace polyglot::server {
 namespace {
 
@@ -26,16 +28,14 @@ RequestIds::RequestIds() : state_{}, text_{} {
 
 std::string_view RequestIds::choose(std::string_view given) {
   if (!given.empty() && given.size() <= kMaxGiven && std::all_of(given.begin(), given.end(), is_fit)) return given;
-  char* at = text_;
-  for (int half = 0; half < 2; ++half) {
+  for (char* at = text_; at < text_ + kLength; at += core::kHexLength) {
     // xoroshiro128+ (Blackman and Vigna): ids tell requests apart, they keep no secret.
     const std::uint64_t first = state_[0];
     std::uint64_t second = state_[1];
-    std::uint64_t number = first + second;
+    core::write_hex(first + second, at);
     second ^= first;
     state_[0] = std::rotl(first, 24) ^ second ^ (second << 16);
     state_[1] = std::rotl(second, 37);
-    for (int digit = 0; digit < 16; ++digit, number >>= 4) *at++ = "0123456789abcdef"[number & 15];
   }
   return {text_, kLength};
 }

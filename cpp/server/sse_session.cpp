@@ -46,6 +46,7 @@ void SseSession::send_and_close(std::string_view bytes) {
 }
 
 void SseSession::serve() {
+  if (is_lingering()) return;  // the deadline is for its end by then
   SubscriberConnection::serve();
   deadline_ = served_at() + kSseHeartbeat;
 }

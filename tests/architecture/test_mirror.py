@@ -31,6 +31,7 @@ CPP_TESTED_ELSEWHERE = {
     "server/identity": "tests/e2e/test_phoenix_access.py",
     "server/http_text": "http_request_test.cpp and tests/unit/server/test_handoff.py have names that are no tokens",
     "server/listener": "accepts; tests/e2e/test_serving.py and test_http_abuse.py",
+    "server/poller": "the waiting of connections; whatever serves over sockets, server_test.cpp above all",
     "server/longpoll_session": "tests/e2e/test_longpoll.py",
     "server/loop": "the parts of a running server, without logic",
     "server/phoenix_socket": "tests/e2e/test_phoenix_protocol.py and its neighbours",

@@ -18,15 +18,6 @@ TEST(JsonBytes, AreClassedAsRfc8259HasThem) {
   }
 }
 
-TEST(HexValue, KnowsDigitsOfEitherCase) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (int value = 0; value < 256; ++value) {
-    const auto lower = value >= 'A' && value <= 'F' ? value + 32 : value;
-    const std::size_t place = kDigits.find(static_cast<char>(lower));
-    EXPECT_EQ(hex_value(static_cast<char>(value)), place == std::string_view::npos ? -1 : static_cast<int>(place));
-  }
-}
-
 TEST(SkipPlain, FindsEverySpecialByteAtEveryPlace) {
   GuardedText guarded(64);
   for (int value = 0; value < 256; ++value) {
