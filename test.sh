@@ -49,7 +49,10 @@ else
   step "C++ tests, AddressSanitizer and UndefinedBehaviorSanitizer" cpp_tests asan
   step "C++ tests, ThreadSanitizer" cpp_tests tsan
   step "fuzzers" cpp_tests fuzz
-  step "slow Python tests" python -m pytest -m slow tests benchmarks/gates
+  # They do little but wait, each for a time limit of the server's.
+  limits=tests/contract/server/test_http_time.py
+  step "time limits" python -m pytest -m slow -n 12 "$limits"
+  step "slow Python tests" python -m pytest -m slow tests benchmarks/gates --ignore "$limits"
 fi
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -168,7 +168,7 @@ def test_a_reader_that_never_reads_is_cut_off(native: Gateway, worker: int) -> N
     publish_much(native, 1000)
     wait_for_rest(worker)
     with ask_without_reading(native, 5000):
-        assert connections(worker) == 1
+        wait_until(lambda: connections(worker) == 1, "the worker to take it")
         deadline = time.monotonic() + 45
         while connections(worker):
             assert time.monotonic() < deadline

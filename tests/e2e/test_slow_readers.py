@@ -191,7 +191,7 @@ def test_who_takes_nothing_is_cut_off_though_nothing_is_published(
         pings.socket.settimeout(0.5)
         with contextlib.suppress(TimeoutError):
             pings.socket.sendall(frame(Opcode.PING, b"x" * 125) * 500_000)
-        assert connections(worker) == 3
+        wait_until(lambda: connections(worker) == 3, "the worker to take both")
         deadline = time.monotonic() + 45
         while connections(worker) > 1:
             assert time.monotonic() < deadline
