@@ -75,6 +75,8 @@ class Hub {
   std::function<void(const std::vector<core::FeedMessage>&, bool overrun)> on_messages;
   // Once a second: looks for news though nobody woke it.
   void look();
+  // Whether it waits for a turn of the loop.
+  bool is_scheduled() const { return poll_scheduled_ || turn_scheduled_; }
 
  private:
   friend class Subscription;

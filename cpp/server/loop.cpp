@@ -8,7 +8,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
     : gateway(the_gateway),
       options(std::move(the_options)),
       io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
-      poller(io),
+      poller(io, [this] { return hub.is_scheduled(); }),
       handoff(io),
       replies(options.cors_origins),
       source(options.trusted_proxies),

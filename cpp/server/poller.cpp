@@ -2,18 +2,19 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <exception>
 #include <system_error>
+#include <utility>
 
 #include "server/connection.hpp"
 
 namespace polyglot::server {
 namespace {
 
-constexpr std::size_t kAtATime = 128;
-constexpr int kLooksPerTurn = 4;
+constexpr int kToldPerTurn = 128;
 
 int make_set() {
   const int set = epoll_create1(EPOLL_CLOEXEC);
@@ -23,7 +24,8 @@ int make_set() {
 
 }  // namespace
 
-Poller::Poller(boost::asio::io_context& io) : set_(io, make_set()) {
+Poller::Poller(boost::asio::io_context& io, std::function<bool()> others_wait)
+    : set_(io, make_set()), others_wait_(std::move(others_wait)) {
   wait();
 }
 
@@ -42,10 +44,13 @@ void Poller::wait() {
   set_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (error) return;
     try {
-      // Under load there is more by now, and to be told so by Asio would cost two calls.
-      int looks = kLooksPerTurn;
-      while (take() && --looks != 0) {
-      }
+      // Under load there is more by now, and to be told so by Asio would cost two calls more.
+      int left = kToldPerTurn;
+      do {
+        const int told = take(left);
+        if (told == 0) break;
+        left -= told;
+      } while (left != 0 && !others_wait_());
     } catch (...) {
       wait();
       throw;
@@ -54,9 +59,9 @@ void Poller::wait() {
   });
 }
 
-bool Poller::take() {
-  std::array<epoll_event, kAtATime> events;
-  const int count = epoll_wait(set_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
+int Poller::take(int most) {
+  std::array<epoll_event, kToldPerTurn> events;
+  const int count = epoll_wait(set_.native_handle(), events.data(), most, 0);
   std::exception_ptr failure;
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
@@ -67,7 +72,7 @@ bool Poller::take() {
     }
   }
   if (failure) std::rethrow_exception(failure);
-  return count > 0;
+  return std::max(count, 0);
 }
 
 }  // namespace polyglot::server

@@ -11,6 +11,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
+#include <functional>
 
 namespace polyglot::server {
 
@@ -18,8 +19,9 @@ class Connection;
 
 class Poller {
  public:
+  // `others_wait` says whether there is other work for the loop, which is to come first.
   // std::system_error when there are no descriptors left.
-  explicit Poller(boost::asio::io_context& io);
+  Poller(boost::asio::io_context& io, std::function<bool()> others_wait);
 
   // Until remove() the connection is told when its descriptor, which does not block, comes to have bytes, or room for
   // some, or an end; first of what is so now. False when the kernel has no memory for it.
@@ -29,10 +31,11 @@ class Poller {
 
  private:
   void wait();
-  // Tells those that are ready; false when there were none.
-  bool take();
+  // Tells so many of those that are ready; returns how many it told.
+  int take(int most);
 
   boost::asio::posix::stream_descriptor set_;
+  std::function<bool()> others_wait_;
 };
 
 }  // namespace polyglot::server
