@@ -51,7 +51,13 @@ void Connection::wait_to_read() {
   if (reading_ || !is_open()) return;
   reading_ = true;
   join();
-  if (readable_) boost::asio::post(loop_.io, [self = shared_from_this()] { self->on_events(0); });
+  if (!readable_ || again_) return;
+  // In a turn of its own, so that a client that sends without end holds up nobody.
+  boost::asio::post(loop_.io, [self = shared_from_this()] {
+    self->again_ = false;
+    self->on_events(0);
+  });
+  again_ = true;
 }
 
 void Connection::wait_to_write() {
@@ -66,19 +72,18 @@ void Connection::join() {
 }
 
 void Connection::on_events(std::uint32_t events) {
+  guard([this, events] { on_readiness(events); });
+}
+
+void Connection::on_readiness(std::uint32_t events) {
   constexpr std::uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   if (!is_open()) return;  // since a moment ago
   if ((events & kEnd) != 0) ended_ = true;
   if ((events & (EPOLLIN | kEnd)) != 0) readable_ = true;
-  try {
-    if (writing_ && (events & (EPOLLOUT | kEnd)) != 0) on_writable();
-    if (!reading_ || !readable_ || !is_open()) return;
-    reading_ = false;
-    lingering_ ? drop_input() : on_readable();
-  } catch (...) {
-    close();
-    throw;
-  }
+  if (writing_ && (events & (EPOLLOUT | kEnd)) != 0) on_writable();
+  if (!reading_ || !readable_ || again_ || !is_open()) return;
+  reading_ = false;
+  lingering_ ? drop_input() : on_readable();
 }
 
 bool Connection::send(std::string_view bytes) {
@@ -144,7 +149,8 @@ void Connection::check_clock(std::int64_t now) {
 
 std::ptrdiff_t Connection::receive(char* data, std::size_t size) {
   const ssize_t got = receive_bytes(fd(), data, size, 0);
-  // Less than there was room for is all there was.
+  // Less than there was room for is all there was. (Urgent data and passed descriptors would end a read early too; who
+  // sends them is answered with the next bytes.)
   if (got < static_cast<ssize_t>(size) && !ended_) readable_ = false;
   return outcome(got);
 }

@@ -71,6 +71,18 @@ class Connection : public std::enable_shared_from_this<Connection>,
   void linger();
   bool is_lingering() const { return lingering_; }
 
+  // Does what may throw, outside of what this class itself calls; the connection is then closed, since nobody else
+  // would end it.
+  template <typename Action>
+  void guard(const Action& action) {
+    try {
+      action();
+    } catch (...) {
+      close();
+      throw;
+    }
+  }
+
   // The socket leaves this connection, for one that speaks something else.
   Socket release();
 
@@ -81,6 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection>,
   // Begins to be told by the poller, and ends it.
   void join();
   void let_go();
+  void on_readiness(std::uint32_t events);
   void on_writable();
   void drop_input();
 
@@ -92,6 +105,7 @@ class Connection : public std::enable_shared_from_this<Connection>,
   bool reading_ = false;      // waits until there are bytes
   bool readable_ = false;     // there are bytes, or the end, as far as is known
   bool ended_ = false;        // the end has come, perhaps behind bytes
+  bool again_ = false;        // is to read in a later turn, and not before
   bool writing_ = false;      // waits until the socket takes more
   bool lingering_ = false;
 };

@@ -19,8 +19,9 @@ void HttpSession::hand_off(std::string_view body) {
   const bool is_https = peer_.trusted && request_->value(Field::forwarded_proto) == "https";
   ApplicationRequest request{request_->copy_head(), std::string(body), address_, port_, is_https};
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  application_ = loop().handoff.give(
-      std::move(request), [self = std::move(self)](ApplicationReply& part) { self->on_application_reply(part); });
+  application_ = loop().handoff.give(std::move(request), [self = std::move(self)](ApplicationReply& part) {
+    self->guard([&] { self->on_application_reply(part); });
+  });
 }
 
 void HttpSession::begin_application_reply(const ApplicationReply& part, bool whole) {

@@ -51,7 +51,7 @@ void HttpSession::open_longpoll(std::string_view body) {
     phase_ = Phase::application;
     // What the client sent behind this request is kept by then.
     auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-    return boost::asio::post(loop().io, [self] { self->pass_on(); });
+    return boost::asio::post(loop().io, [self] { self->guard([&] { self->pass_on(); }); });
   }
   const auto session = loop().longpolls.find(token);
   const bool posts = request_->method() == HttpRequest::Verb::post;
@@ -80,7 +80,8 @@ void HttpSession::poll(LongPollSession& session) {
   session.poll([self = std::move(self)](std::string json) {
     self->polled_.reset();
     // Not at once: this may be called in the midst of another request of the same connection.
-    boost::asio::post(self->loop().io, [self, json = std::move(json)] { self->answer_later(200, json); });
+    boost::asio::post(self->loop().io,
+                      [self, json = std::move(json)] { self->guard([&] { self->answer_later(200, json); }); });
   });
   wait_to_read();
 }
@@ -96,7 +97,8 @@ void HttpSession::open_longpoll_session(std::string_view query) {
   auto parsed = parse_socket_request(*request_, query);
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
   if (!parsed.ok()) {
-    boost::asio::post(loop().io, [self, status = parsed.status()] { self->refuse_longpoll(status); });
+    boost::asio::post(loop().io,
+                      [self, status = parsed.status()] { self->guard([&] { self->refuse_longpoll(status); }); });
     return;
   }
   auto request = std::make_shared<SocketRequest>(std::move(parsed).value());
@@ -104,10 +106,12 @@ void HttpSession::open_longpoll_session(std::string_view query) {
   identity.source_ip = loop().source.of(peer_, request_->value(Field::forwarded_for));
   const auto open = [self, request](const Verdict& verdict) {
     if (!self->is_open()) return;
-    const Status status = self->admit(request->identity, verdict);
-    if (!status.ok()) return self->refuse_longpoll(status);
-    const auto session = self->loop().longpolls.open(self->loop(), std::move(request->identity));
-    self->answer_later(200, longpoll_json(kNoSession, session->token()));
+    self->guard([&] {
+      const Status status = self->admit(request->identity, verdict);
+      if (!status.ok()) return self->refuse_longpoll(status);
+      const auto session = self->loop().longpolls.open(self->loop(), std::move(request->identity));
+      self->answer_later(200, longpoll_json(kNoSession, session->token()));
+    });
   };
   if (!loop().options.asks_python && request->token.empty()) {
     boost::asio::post(loop().io, [open] { open({}); });

@@ -79,12 +79,14 @@ void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)(
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
   loop().handoff.ask(std::move(question), [self, scope, allowed](const Verdict& verdict) {
     if (!self->is_open()) return;
-    self->loop().output.clear();
-    Status status = verdict.status;
-    if (status.ok()) {
-      status = verdict.grant->check(self->events_.app, self->events_.channel, scope, seconds_now());
-    }
-    status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
+    self->guard([&] {
+      self->loop().output.clear();
+      Status status = verdict.status;
+      if (status.ok()) {
+        status = verdict.grant->check(self->events_.app, self->events_.channel, scope, seconds_now());
+      }
+      status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
+    });
   });
 }
 
@@ -153,19 +155,16 @@ void HttpSession::open_socket() {
   socket_request_ = std::make_unique<SocketRequest>(std::move(socket));
   phase_ = Phase::application;
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  if (!asks) {
-    // Not at once: what came behind the handshake is the socket's, and is kept only when this read is done with.
-    return boost::asio::post(loop().io, [self] {
-      if (!self->is_open()) return;
-      self->loop().output.clear();
-      self->start_socket({});
-    });
-  }
-  loop().handoff.ask(std::move(question), [self](const Verdict& verdict) {
+  const auto start = [self](const Verdict& verdict) {
     if (!self->is_open()) return;
-    self->loop().output.clear();
-    self->start_socket(verdict);
-  });
+    self->guard([&] {
+      self->loop().output.clear();
+      self->start_socket(verdict);
+    });
+  };
+  if (asks) return loop().handoff.ask(std::move(question), start);
+  // Not at once: what came behind the handshake is the socket's, and is kept only when this read is done with.
+  boost::asio::post(loop().io, [start] { start({}); });
 }
 
 Question HttpSession::may_connect(const SocketRequest& socket) const {

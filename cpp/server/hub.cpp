@@ -151,12 +151,13 @@ void Hub::poll() {
     for (const auto& [place, stream] : streams_) soil(*stream);
   }
   if (on_messages && (news.overrun || !news.messages.empty())) on_messages(news.messages, news.overrun);
-  std::vector<ChannelStream*> rest;
-  for (ChannelStream* stream : std::exchange(dirty_, {})) {
-    stream->dirty = has_pulled_enough() || pull(*stream);
-    if (stream->dirty) rest.push_back(stream);
+  // One that has more goes behind those whose turn does not come this time.
+  for (std::size_t left = dirty_.size(); left != 0 && !has_pulled_enough(); --left) {
+    ChannelStream& stream = *dirty_.front();
+    dirty_.pop_front();
+    stream.dirty = false;
+    if (pull(stream)) soil(stream);
   }
-  dirty_.insert(dirty_.end(), rest.begin(), rest.end());
   // What is left comes after the round.
   if (!news.none() || (!dirty_.empty() && nobody_waits())) schedule_poll();
 }
@@ -172,7 +173,10 @@ bool Hub::has_pulled_enough() const {
 bool Hub::pull(ChannelStream& stream) {
   bool more = true;
   while (more && !has_pulled_enough()) {
-    if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) return false;
+    if (!read(stream, stream.offset, stream.epoch, kEventsPerPage).ok()) {
+      more = false;
+      break;
+    }
     pulled_ += page_.bytes.text().size();
     const bool has_gap = page_.gap != core::GapReason::none;
     if (has_gap || page_.epoch != stream.epoch) send_back(stream);
@@ -280,7 +284,12 @@ void Hub::schedule_turn() {
   if (std::exchange(turn_scheduled_, true)) return;
   boost::asio::post(io_, [this] {
     turn_scheduled_ = false;
-    take_turn();
+    try {
+      take_turn();
+    } catch (...) {
+      if (!nobody_waits()) schedule_turn();
+      throw;
+    }
   });
 }
 

@@ -13,6 +13,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -114,7 +115,7 @@ class Hub {
   std::unique_ptr<core::Feed> feed_;
   boost::asio::posix::stream_descriptor wakes_;
   std::unordered_map<std::string, std::unique_ptr<ChannelStream>> streams_;  // by "app/channel"
-  std::vector<ChannelStream*> dirty_;                                        // with news that was not read
+  std::deque<ChannelStream*> dirty_;                                         // with news that was not read
   using Row = boost::intrusive::list<Subscriber, boost::intrusive::base_hook<Subscriber::ReadyHook>,
                                      boost::intrusive::constant_time_size<false>>;
   Row round_;               // still to be served in this round

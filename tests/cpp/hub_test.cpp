@@ -21,8 +21,8 @@ constexpr std::string_view kChannel = "room:1";
 // Takes at once all that it is given, or nothing while it sleeps.
 class Reader final : public Subscriber {
  public:
-  explicit Reader(Hub& hub) : hub_(hub) {
-    auto started = hub.subscribe(*this, kApp, kChannel, Encoding::websocket, std::nullopt, {});
+  explicit Reader(Hub& hub, std::string_view channel = kChannel) : hub_(hub) {
+    auto started = hub.subscribe(*this, kApp, channel, Encoding::websocket, std::nullopt, {});
     if (!started.ok()) throw std::runtime_error(started.status().message());
     subscription_ = std::move(started->subscription);
     hub.begin(*subscription_);
@@ -106,6 +106,20 @@ TEST_F(HubTest, WhoDoesNotReadIsCutOffAndHoldsUpNobody) {
   EXPECT_FALSE(readers[1]->cut);
   EXPECT_GT(readers[1]->bytes, 4'000'000U);
   EXPECT_EQ(readers[1]->bytes, readers[2]->bytes);
+}
+
+TEST_F(HubTest, AChannelWithoutEndDoesNotKeepTheOthersFromBeingRead) {
+  const auto readers = make_readers(100);
+  const Reader other(hub_, "room:2");
+  publish(16);
+  ASSERT_TRUE(gateway_->publish(kApp, "room:2", R"({"type":"t","data":1})", {}).ok());
+  for (int turn = 0; turn < 20; ++turn) {
+    publish(8);
+    hub_.look();
+    io_.poll_one();
+  }
+  EXPECT_LT(readers.back()->bytes, 100U * 65536U) << "of 176 times that much: there is a backlog all the time";
+  EXPECT_GT(other.bytes, 0U);
 }
 
 }  // namespace
