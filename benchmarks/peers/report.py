@@ -13,10 +13,7 @@ Rounds = dict[str, list[Measured]]
 
 
 def lines(name: str, figure: Figure, rounds: Rounds) -> list[str]:
-    """The figure for people: min / median / max of each side, then the medians of the rounds' ratios.
-
-    A machine that others use changes its speed between rounds more than within one.
-    """
+    """The figure for people: min / median / max of each side, then the ratios of the medians."""
     said = [
         f"{name}: {figure.title}",
         f"  {figure.unit}, min / median / max of {_rounds(rounds)}; counts {figure.counts}",
@@ -31,7 +28,9 @@ def lines(name: str, figure: Figure, rounds: Rounds) -> list[str]:
         value = _value(limit, rounds)
         said.append(f"    {_what(limit):<24} {_number(value)}   {_wanted(limit, figure)}: {_verdict(limit, value)}")
     for numerator, denominator in figure.compare:
-        said.append(f"    {numerator} / {denominator}: {_number(_ratio(numerator, denominator, rounds))}")
+        said.append(
+            f"    {numerator} / {denominator}: {_number(_median(numerator, rounds) / _median(denominator, rounds))}"
+        )
     return said
 
 
@@ -61,19 +60,13 @@ def _rounds(rounds: Rounds) -> str:
     return f"{count} round" + ("s" if count != 1 else "")
 
 
-def _firsts(side: str, rounds: Rounds) -> list[float]:
-    return [next(iter(values.values())) for values in rounds[side]]
-
-
-def _ratio(numerator: str, denominator: str, rounds: Rounds) -> float:
-    pairs = zip(_firsts(numerator, rounds), _firsts(denominator, rounds), strict=True)
-    return median(above / below for above, below in pairs)
+def _median(side: str, rounds: Rounds) -> float:
+    return median(next(iter(values.values())) for values in rounds[side])
 
 
 def _value(limit: Limit, rounds: Rounds) -> float:
-    if limit.denominator:
-        return _ratio(limit.numerator, limit.denominator, rounds)
-    return median(_firsts(limit.numerator, rounds))
+    below = _median(limit.denominator, rounds) if limit.denominator else 1
+    return _median(limit.numerator, rounds) / below
 
 
 def _what(limit: Limit) -> str:
