@@ -5,6 +5,7 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/impl/basic_parser.ipp>
 
+#include "core/sha256.hpp"
 #include "server/http_text.hpp"
 
 namespace polyglot::server {
@@ -73,8 +74,15 @@ bool line_is_too_long(std::string_view bytes) {
   return bytes.size() >= kMost && bytes.substr(0, kMost).find('\n') == std::string_view::npos;
 }
 
-bool only_digits(boost::beast::string_view text) {
+bool only_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// REQUIRES: at most 19 digits.
+std::uint64_t number_of(std::string_view digits) {
+  std::uint64_t number = 0;
+  for (const char c : digits) number = number * 10 + static_cast<std::uint64_t>(c - '0');
+  return number;
 }
 
 }  // namespace
@@ -118,6 +126,19 @@ HttpRequest::Progress HttpRequest::parse_head(std::string_view bytes) {
   if (error) return failed(bytes, error);
   head_size_ = taken;
   return Progress::done;
+}
+
+bool HttpRequest::repeats(std::string_view head, std::string_view bytes) {
+  if (bytes.size() < head.size()) return false;
+  const Slice digits = known_[static_cast<std::size_t>(Field::content_length)];
+  const std::size_t end = digits.begin + digits.size;
+  const bool begins = core::equal_in_constant_time(bytes.substr(0, digits.begin), head.substr(0, digits.begin));
+  const bool ends = core::equal_in_constant_time(bytes.substr(end, head.size() - end), head.substr(end));
+  const std::string_view length = bytes.substr(digits.begin, digits.size);
+  if (!(begins & ends) || (!length.empty() && !only_digits(length))) return false;
+  base_ = bytes.data();
+  content_length_ = number_of(length);
+  return true;
 }
 
 HttpRequest::Progress HttpRequest::failed(std::string_view bytes, const Error& error) {
@@ -179,10 +200,11 @@ void HttpRequest::on_field_impl(Verbs name, Text name_text, Text value, Error& e
   present_ |= bit;
   known_[known] = fields_.back().second;
   if (known == static_cast<std::size_t>(Field::content_length)) {
-    if (!only_digits(value) || value.size() > 19) {
+    const std::string_view digits{value.data(), value.size()};
+    if (!only_digits(digits) || digits.size() > 19) {
       return fail(Code::invalid_request, "Content-Length is not a number of bytes.", error);
     }
-    for (const char c : value) content_length_ = content_length_ * 10 + static_cast<std::uint64_t>(c - '0');
+    content_length_ = number_of(digits);
   } else if (known == static_cast<std::size_t>(Field::transfer_encoding)) {
     if (!boost::beast::iequals(value, "chunked") || version_ == 10) {
       fail(Code::invalid_request, "The only transfer coding that is understood is chunked, in HTTP/1.1.", error);

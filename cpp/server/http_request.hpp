@@ -80,6 +80,10 @@ class HttpRequest : boost::beast::http::basic_parser<true> {
   // `bytes` begins with the request's first byte. more: come again with more bytes, from the first one again, and a new
   // HttpRequest.
   Progress parse_head(std::string_view bytes);
+  // Whether `bytes` begins with `head`, which this one was parsed of, but for the digits of its Content-Length; then
+  // this is the request that they begin. A publisher sends the same head again and again. In a time that depends on the
+  // lengths only: the head before may be another client's, of the same proxy. REQUIRES: no chunked body.
+  bool repeats(std::string_view head, std::string_view bytes);
   // Where the request's bytes are now. REQUIRES: at least head_size() of them.
   void at(const char* base) { base_ = base; }
   std::size_t head_size() const { return head_size_; }
@@ -98,6 +102,7 @@ class HttpRequest : boost::beast::http::basic_parser<true> {
   bool repeated(Field field) const { return (repeated_ >> static_cast<unsigned>(field) & 1) != 0; }
   // The first one's value; empty when there is none.
   std::string_view value(Field field) const { return text(known_[static_cast<std::size_t>(field)]); }
+  std::string_view head() const { return {base_, head_size_}; }
   HttpHead copy_head() const;
 
   bool has_chunked_body() const { return boost::beast::http::basic_parser<true>::chunked(); }

@@ -12,6 +12,8 @@ namespace {
 using core::Code;
 using core::Status;
 
+constexpr std::size_t kMaxKnownHead = 1024;  // bytes
+
 }  // namespace
 
 HttpSession::HttpSession(Loop& loop, Socket socket, std::string_view address, std::uint16_t port)
@@ -33,7 +35,7 @@ void HttpSession::start_with(std::string bytes) {
 }
 
 Recipient HttpSession::recipient() {
-  if (!request_) return {loop().request_ids.choose({}), {}, false, keep_alive_, 11};
+  if (phase_ == Phase::head) return {loop().request_ids.choose({}), {}, false, keep_alive_, 11};
   return {loop().request_ids.choose(request_->value(Field::request_id)), request_->value(Field::origin),
           request_->method() == HttpRequest::Verb::head, keep_alive_, request_->version()};
 }
@@ -106,6 +108,11 @@ void HttpSession::take_requests(std::string_view& bytes) {
 }
 
 bool HttpSession::take_head(std::string_view& bytes) {
+  repeated_ = looked_at_ == 0 && !head_.empty() && request_->repeats(head_, bytes);
+  if (repeated_) {
+    begin_request();
+    return take_body(bytes);
+  }
   if (looked_at_ == 0) {
     // RFC 9112 §2.2: empty lines before a request are to be ignored.
     while (bytes.size() >= 2 && bytes[0] == '\r' && bytes[1] == '\n') bytes.remove_prefix(2);
@@ -127,6 +134,7 @@ bool HttpSession::take_head(std::string_view& bytes) {
       return false;
     }
   }
+  head_.clear();
   request_.emplace();
   const auto progress = request_->parse_head(bytes);
   if (progress == HttpRequest::Progress::more) {
@@ -136,24 +144,33 @@ bool HttpSession::take_head(std::string_view& bytes) {
     return false;
   }
   looked_at_ = 0;
-  loop().requests.store(loop().requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (progress == HttpRequest::Progress::failed) {
+    count_request();
     const Status status = request_->status();
     request_.reset();
     refuse(status);
     return false;
   }
   key_.set(request_->value(Field::api_key));
-  keep_alive_ = request_->keep_alive() && !loop().draining;
-  phase_ = Phase::body;
-  welcomed_ = false;
+  begin_request();
   return take_body(bytes);
 }
 
-// The slices of the route are of memory that all share, so they hold for one turn.
+void HttpSession::begin_request() {
+  count_request();
+  keep_alive_ = request_->keep_alive() && !loop().draining;
+  phase_ = Phase::body;
+  welcomed_ = false;
+}
+
+void HttpSession::count_request() {
+  loop().requests.store(loop().requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// What target_ has slices of may move while the body is waited for.
 void HttpSession::route() {
   target_ = HttpTarget::parse(request_->target());
-  routed_ = find_route(request_->method(), target_, loop().path);
+  routed_ = find_route(request_->method(), target_, path_);
   native_ = routed_.route != Route::other && takes();
 }
 
@@ -182,7 +199,7 @@ bool HttpSession::takes() {
 
 bool HttpSession::take_body(std::string_view& bytes) {
   request_->at(bytes.data());
-  route();
+  if (!repeated_) route();
   const std::size_t head = request_->head_size();
   if (request_->has_chunked_body()) {
     if (!welcomed_ && bytes.size() == head && !welcome_body()) return false;
@@ -280,7 +297,15 @@ void HttpSession::refuse(const Status& status) {
 }
 
 void HttpSession::finish_request() {
-  request_.reset();
+  // Where these go depends on nothing but their heads.
+  const bool may_repeat =
+      native_ && routed_.takes_events && !request_->has_chunked_body() && request_->head_size() <= kMaxKnownHead;
+  if (!may_repeat) {
+    head_.clear();
+    request_.reset();
+  } else if (!repeated_) {
+    head_ = request_->head();
+  }
   phase_ = Phase::head;
   deadline_ = clock_ms() + (loop().draining ? kDrainIdleTime : kIdleTime);
   if (!keep_alive_) ends_ = true;

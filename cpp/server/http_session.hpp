@@ -52,6 +52,8 @@ class HttpSession final : public Connection {
   // Takes requests from the front of `bytes` until there is no whole one left, or one has to be waited for.
   void take_requests(std::string_view& bytes);
   bool take_head(std::string_view& bytes);
+  void begin_request();
+  void count_request();
   void route();
   bool take_body(std::string_view& bytes);
   // What is there without a whole request stays in in_.
@@ -124,7 +126,10 @@ class HttpSession final : public Connection {
   std::optional<HttpRequest> request_;
   HttpTarget target_;
   Routed routed_;
+  std::string path_;  // that routed_ has slices of
   bool native_ = false;
+  std::string head_;                               // of the request before; empty when the next can't have it too
+  bool repeated_ = false;                          // it has
   SseRequest events_;                              // of a request for them
   std::unique_ptr<SocketRequest> socket_request_;  // while it is decided
   std::weak_ptr<LongPollSession> polled_;          // whose messages this connection waits for

@@ -50,7 +50,6 @@ struct Loop {
   // Used within one call and then free for the next.
   std::array<char, 65536> input;
   std::string output;
-  std::string path;
   std::vector<Subscription*> to_serve;
 };
 

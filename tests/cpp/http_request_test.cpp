@@ -282,5 +282,58 @@ TEST(ParseHead, BoundsTheHeadHoweverItComes) {
   expect_refused(head(fields + fields), Code::headers_too_large);
 }
 
+std::string publish(std::string_view length) {
+  return head("X-API-Key: k\r\nContent-Length: " + std::string(length) + "\r\nX-Request-Id: 1\r\n", "POST /a HTTP/1.1");
+}
+
+TEST(Repeats, KnowsTheSameHeadWithAnotherLengthOfAsManyDigits) {
+  Request request(publish("17"));
+  const std::string first(request.http.head());
+  for (const char* length : {"17", "99", "00"}) {
+    const std::string next = publish(length);
+    ASSERT_TRUE(request.http.repeats(first, next + "body")) << length;
+    EXPECT_EQ(request.http.content_length(), std::stoul(length));
+    EXPECT_EQ(request.http.value(Field::api_key), "k");
+    EXPECT_EQ(request.http.value(Field::content_length), length);
+  }
+  for (const char* length : {"1", "170", "-1", "+1", " 1", "1x", "\r\n"}) {
+    EXPECT_FALSE(request.http.repeats(first, publish(length) + "body")) << length;
+  }
+}
+
+TEST(Repeats, NeedsTheWholeHead) {
+  Request request(publish("17"));
+  const std::string first(request.http.head());
+  for (std::size_t size = 0; size < first.size(); ++size) {
+    EXPECT_FALSE(request.http.repeats(first, first.substr(0, size))) << size;
+  }
+}
+
+// Whatever byte is another: what is taken for the same head means what it would have meant by itself.
+TEST(Repeats, NeverTakesAHeadForAnother) {
+  for (const std::string& known : {publish("17"), head("X-API-Key: k\r\n", "POST /a HTTP/1.1")}) {
+    Request request(known);
+    int taken = 0;
+    for (std::size_t at = 0; at < known.size(); ++at) {
+      for (int c = 0; c < 256; ++c) {
+        std::string other = known;
+        other[at] = static_cast<char>(c);
+        if (!request.http.repeats(known, other)) continue;
+        ++taken;
+        const Request fresh(other);
+        ASSERT_EQ(fresh.progress, Progress::done) << other;
+        EXPECT_EQ(request.http.content_length(), fresh.http.content_length()) << other;
+        for (std::size_t field = 0; field < kKnownFields; ++field) {
+          EXPECT_EQ(request.http.value(static_cast<Field>(field)), fresh.http.value(static_cast<Field>(field)))
+              << other;
+        }
+        EXPECT_EQ(request.http.target(), fresh.http.target()) << other;
+      }
+    }
+    // Each byte as it was, and of two digits all others.
+    EXPECT_EQ(taken, static_cast<int>(known.size()) + (request.http.has(Field::content_length) ? 2 * 9 : 0));
+  }
+}
+
 }  // namespace
 }  // namespace polyglot::server

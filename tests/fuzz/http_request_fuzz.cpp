@@ -121,6 +121,20 @@ void check_chunks(std::string_view head, std::string_view bytes, Sizes sizes, st
   require(read_chunks(head, again + whole.rest, kWhole, limit) == whole, "in one chunk it is the same body");
 }
 
+// `changed` is the head with some byte changed. What is taken for the same head is what it would be by itself.
+void check_repeats(std::string_view head, std::string_view changed) {
+  HttpRequest request;
+  require(request.parse_head(head) == Progress::done, "a head is whole by itself");
+  HttpRequest fresh;
+  const Progress progress = fresh.parse_head(changed);
+  if (request.repeats(head, changed)) {
+    require(progress == Progress::done && fresh.head_size() == head.size(), "what repeats a head is one");
+    check_same(request, fresh);
+  } else {
+    require(changed != head, "a head repeats itself");
+  }
+}
+
 void check_target(std::string_view text) {
   const HttpTarget target = HttpTarget::parse(text);
   require(target.path.find_first_of("?#") == kNpos && target.query.find('#') == kNpos, "path and query are told apart");
@@ -187,6 +201,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_same(request, other);
   if (request.has_chunked_body()) {
     check_chunks(head, bytes.substr(head.size()), sizes, std::size_t{data[0]} * 4);
+  } else {
+    check_repeats(head, head);
+    std::string changed(head);
+    const std::string_view length = request.value(Field::content_length);
+    const bool in_length = !length.empty() && data[1] % 2 == 0;
+    const std::size_t first = in_length ? static_cast<std::size_t>(length.data() - head.data()) : 0;
+    changed[first + data[2] % (in_length ? length.size() : head.size())] = static_cast<char>(data[3]);
+    check_repeats(head, changed);
   }
   return 0;
 }

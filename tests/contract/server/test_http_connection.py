@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.raw_http import Closed, RawConnection
@@ -76,6 +77,41 @@ def test_pipelined_requests_that_are_split_anywhere(raw: RawConnection) -> None:
         for start in range(0, len(sent), size):
             raw.send(sent[start : start + size])
         assert [raw.answer().status for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_requests_whose_heads_are_nearly_the_same(connect: Callable[[], RawConnection], together: bool) -> None:
+    """Each is what it says itself, whatever the one before it said."""
+    channel = b"same-%d" % together
+    known = publish(channel=channel)
+    longer = publish(channel=channel, body=EVENT.replace(b"Hello", b"Hell!!"))
+    chunked = publish(b"Transfer-Encoding: chunked", channel=channel, body=b"2a\r\n%s\r\n0\r\n\r\n" % EVENT)
+    sent = [
+        (known, 200),
+        (known, 200),
+        (known.replace(b"full-key", b"fool-key"), 401),
+        (known, 200),
+        (longer, 200),
+        (chunked, 200),
+        (chunked, 200),
+        (known, 200),
+        (ALIVE, 200),
+        (known, 200),
+        (known.replace(EVENT, b"x" * len(EVENT)), 400),
+        (publish(channel=b"another-%d" % together), 200),
+        (known.replace(b"Content-Length: 42", b"Content-Length: 4x"), 400),
+    ]
+    connection = connect()
+    if together:
+        connection.send(b"".join(request for request, _ in sent))
+    for number, (request, status) in enumerate(sent):
+        if not together:
+            for part in (request[:20], request[20:-10], request[-10:]):
+                connection.send(part)
+        assert connection.answer().status == status, number
+    assert connection.is_closed()
+    events = connect().send(history(channel)).answer().json()["events"]
+    assert [event["data"]["text"] for event in events] == ["Hello"] * 3 + ["Hell!!"] + ["Hello"] * 4
 
 
 def test_a_close_ends_a_pipeline(raw: RawConnection) -> None:
