@@ -95,6 +95,9 @@ void HttpSession::keep(std::string_view bytes) {
   } else {
     in_.assign(bytes);
   }
+  if (phase_ == Phase::body && !ends_ && !request_->has_chunked_body()) {
+    in_.reserve(request_->head_size() + std::min<std::uint64_t>(request_->content_length(), body_limit()));
+  }
 }
 
 void HttpSession::take_requests(std::string_view& bytes) {
@@ -233,8 +236,7 @@ bool HttpSession::take_body(std::string_view& bytes) {
   } else {
     const std::uint64_t length = request_->content_length();
     if (bytes.size() - head < length) {
-      if (!welcomed_ && !welcome_body()) return false;
-      in_.reserve(head + std::min<std::uint64_t>(length, body_limit()));
+      if (!welcomed_) welcome_body();
       return false;
     }
     const std::string_view body = bytes.substr(head, length);

@@ -59,6 +59,29 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
   });
 }
 
+TEST_F(ServerTest, ReadsARequestInAnyThreePieces) {
+  const std::string request = publish_request("pieces");
+  const std::size_t head = request.find("\r\n\r\n") + 4;
+  std::uint64_t published = 0;
+  Client other(port_);
+  for (const std::size_t first : {std::size_t{1}, std::size_t{20}, head - 1, head}) {
+    for (const std::size_t second : {head - 2, head, head + 1, request.size() - 1}) {
+      if (second <= first) continue;
+      Client client(port_);
+      for (int again = 0; again < 2; ++again) {
+        client.send(request.substr(0, first));
+        other.ask(get("/alive"));  // by then the piece was read
+        client.send(request.substr(first, second - first));
+        other.ask(get("/alive"));
+        client.send(request.substr(second));
+        const Answer answer = client.answer();
+        ASSERT_EQ(answer.status, 200) << first << ", " << second << ": " << answer.body;
+        ASSERT_EQ(offset_in(answer.body), ++published);
+      }
+    }
+  }
+}
+
 TEST_F(ServerTest, TakesNewRulesWhileRequestsRun) {
   std::atomic<bool> ended{false};
   std::thread reloads([&] {

@@ -108,8 +108,12 @@ def test_requests_whose_heads_are_nearly_the_same(connect: Callable[[], RawConne
         if not together:
             for part in (request[:20], request[20:-10], request[-10:]):
                 connection.send(part)
-        assert connection.answer().status == status, number
-    assert connection.is_closed()
+        answer = connection.answer()
+        assert answer.status == status, number
+        # As after a refusal for which the body was not waited.
+        if answer.field("connection") == "close":
+            assert connection.is_closed()
+            connection = connect()
     events = connect().send(history(channel)).answer().json()["events"]
     assert [event["data"]["text"] for event in events] == ["Hello"] * 3 + ["Hell!!"] + ["Hello"] * 4
 
