@@ -37,6 +37,7 @@ missing_packages() {
   lacks_command git && echo git
   lacks_command wrk && echo wrk
   lacks_command nginx && echo nginx-light
+  lacks_command redis-server && echo redis-server
   lacks_nchan && echo libnginx-mod-nchan
   [ "$1" = test ] && return
   lacks_fuzzer && echo clang libclang-rt-dev

@@ -6,10 +6,26 @@
 #include <string>
 #include <vector>
 
+#include "bind_submission.hpp"
 #include "core/epoch.hpp"
 #include "core/gateway.hpp"
 
 namespace polyglot::bindings {
+
+py::object ack_of(const core::Ack& ack) {
+  static const TupleType type("Ack");
+  thread_local std::string body;
+  body.clear();
+  core::append_ack_json(body, ack);
+  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}
+  constexpr std::size_t kId = 7;
+  constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
+  const std::size_t epoch = body.size() - core::kEpochLength - 2;
+  const auto text = [](std::size_t begin, std::size_t size) { return py::str(body.data() + begin, size); };
+  return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
+              text(epoch, core::kEpochLength), ack.replayed, to_bytes(body));
+}
+
 namespace {
 
 using core::Counter;
@@ -30,20 +46,6 @@ core::HistoryRequest request_of(std::int64_t limit, std::optional<std::uint64_t>
           .until = until,
           .reverse = reverse,
           .epoch = epoch};
-}
-
-py::object ack_of(const core::Ack& ack) {
-  static const TupleType type("Ack");
-  thread_local std::string body;
-  body.clear();
-  core::append_ack_json(body, ack);
-  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}
-  constexpr std::size_t kId = 7;
-  constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
-  const std::size_t epoch = body.size() - core::kEpochLength - 2;
-  const auto text = [](std::size_t begin, std::size_t size) { return py::str(body.data() + begin, size); };
-  return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
-              text(epoch, core::kEpochLength), ack.replayed, to_bytes(body));
 }
 
 py::object state_of(std::string_view app, const core::ChannelState& state) {
@@ -147,6 +149,37 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
 }
 
+void bind_preparing(py::class_<OpenGateway>& type) {
+  using namespace py::literals;
+  type.def(
+          "prepare",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
+             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+            return OpenSubmission(open.share(), body, channel, [&](core::Gateway& gateway, auto text, auto name) {
+              return gateway.prepare(app, name, text, {key, source_ip, user_id});
+            });
+          },
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+      .def(
+          "prepare_batch",
+          [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
+             std::string_view source_ip, std::string_view user_id) {
+            return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
+              return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id});
+            });
+          },
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+      .def(
+          "prepare_broadcast",
+          [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
+             std::string_view source_ip, std::string_view user_id) {
+            return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
+              return gateway.prepare_broadcast(app, text, {key, source_ip, user_id});
+            });
+          },
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
+}
+
 void bind_reading(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
@@ -223,6 +256,12 @@ void bind_gateway(py::module_& module) {
           },
           "app"_a, "channel"_a, "key"_a, "scope"_a)
       .def(
+          "rule",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+            return open.get().rule(app, channel);
+          },
+          "app"_a, "channel"_a)
+      .def(
           "max_event_bytes",
           [](const OpenGateway& open, std::string_view app, std::string_view channel) {
             return open.get().rule(app, channel).max_event_bytes;
@@ -245,6 +284,7 @@ void bind_gateway(py::module_& module) {
       .def("notices", [](const OpenGateway& open) { return open.get().segment().notices(); })
       .def("close", &OpenGateway::close);
   bind_publishing(type);
+  bind_preparing(type);
   bind_reading(type);
 }
 

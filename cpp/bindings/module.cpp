@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, module) {
   polyglot::bindings::bind_rules(module);
   polyglot::bindings::bind_feed(module);
   polyglot::bindings::bind_gateway(module);
+  polyglot::bindings::bind_submission(module);
   polyglot::bindings::bind_server(module);
 }

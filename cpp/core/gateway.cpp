@@ -11,10 +11,8 @@ namespace polyglot::core {
 namespace {
 
 constexpr std::uint64_t kPublishWrapping = 17;  // {"type":,"data":}
-constexpr std::size_t kEnvelopeWrapping = 256;  // more than an envelope has around its names, type and data
 // More than there is before the events of a history reply.
 constexpr std::size_t kHistoryLead = kMaxAppLength + kMaxChannelLength + 96;
-constexpr std::size_t kResultWrapping = 192;  // the same of an acknowledgement in a list of results
 
 void append_number(std::string& out, std::uint64_t number) {
   char digits[kMaxOffsetLength];
@@ -180,110 +178,100 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
   return Ack{append.id, append.time, append.offset, append.epoch, append.replayed};
 }
 
-// An event on its way, or the reason why it was refused.
-struct Gateway::Outgoing {
-  SentEvent event;
-  std::string_view channel;
-  Status status;
-  std::size_t begin = 0;  // of its envelope among all envelopes
-  std::size_t size = 0;
-};
+Result<std::unique_ptr<Submission>> Gateway::prepare(std::string_view app, std::string_view channel,
+                                                     std::string_view body, const Sender& sender) {
+  const std::int64_t began = clock_();
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  if (Status status = check_sender(sender); !status.ok()) return status;
+  if (Status status = check_size(app, channel, body.size()); !status.ok()) return status;
+  const auto event = parse_event(body);
+  if (!event.ok()) return event.status();
+  return serialised(app, {{event.value(), channel}}, sender, began, false);
+}
 
-Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,
-                                           const Sender& sender) {
+Result<std::unique_ptr<Submission>> Gateway::prepare_batch(std::string_view app, std::string_view body, bool ndjson,
+                                                           const Sender& sender) {
   const std::int64_t began = clock_();
   if (Status status = check(app, {}); !status.ok()) return status;
   if (Status status = check_sender(sender); !status.ok()) return status;
-  auto items = ndjson ? parse_ndjson(body) : parse_batch(body);
-  if (!items.ok()) return items.status();
-  std::vector<Outgoing> events;
-  events.reserve(items->size());
-  for (BatchItem& item : items.value()) events.push_back({item.event, item.event.channel, std::move(item.status)});
-  return append_all(app, events, sender, began);
+  auto sent = ndjson ? parse_ndjson(body) : parse_batch(body);
+  if (!sent.ok()) return sent.status();
+  std::vector<Submission::Item> items;
+  items.reserve(sent->size());
+  for (BatchItem& item : sent.value()) items.push_back({item.event, item.event.channel, std::move(item.status)});
+  return serialised(app, checked(app, std::move(items)), sender, began, true);
 }
 
-Result<std::string> Gateway::broadcast(std::string_view app, std::string_view body, const Sender& sender) {
+Result<std::unique_ptr<Submission>> Gateway::prepare_broadcast(std::string_view app, std::string_view body,
+                                                               const Sender& sender) {
   const std::int64_t began = clock_();
   if (Status status = check(app, {}); !status.ok()) return status;
   if (Status status = check_sender(sender); !status.ok()) return status;
   const auto sent = parse_broadcast(body);
   if (!sent.ok()) return sent.status();
-  std::vector<Outgoing> events;
-  events.reserve(sent->channels.size());
-  for (const std::string_view channel : sent->channels) events.push_back({sent->event, channel, {}});
-  return append_all(app, events, sender, began);
+  std::vector<Submission::Item> items;
+  items.reserve(sent->channels.size());
+  for (const std::string_view channel : sent->channels) items.push_back({sent->event, channel});
+  return serialised(app, checked(app, std::move(items)), sender, began, true);
 }
 
-Result<std::string> Gateway::append_all(std::string_view app, std::vector<Outgoing>& events, const Sender& sender,
-                                        std::int64_t began) {
-  const TimeUs time = began / 1000;
-  std::size_t expected = 0;
-  for (const Outgoing& out : events) {
-    expected += app.size() + out.channel.size() + out.event.type.size() + out.event.data.size() + kEnvelopeWrapping;
-  }
-  std::string envelopes;
-  envelopes.reserve(expected);
-  std::vector<Append> appends;
-  std::vector<IdempotencyKey> keys;
-  appends.reserve(events.size());
-  keys.reserve(events.size());
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    Outgoing& out = events[i];
-    if (out.status.ok()) out.status = check_channel(out.channel);
-    if (out.status.ok()) {
-      out.status = check_size(app, out.channel, out.event.type.size() + out.event.data.size() + kPublishWrapping);
-    }
-    if (!out.status.ok()) continue;
-    const Ulid id = ids_.next(time);
-    out.begin = envelopes.size();
-    append_envelope(envelopes, {app, out.channel, id, time, sender.user_id, sender.source_ip}, out.event);
-    out.size = envelopes.size() - out.begin;
-    envelopes.append(kMaxOffsetLength, '\0');
-    appends.push_back({.app = app, .channel = out.channel, .id = id, .time = time});
-    if (!sender.idempotency_key.empty()) {
-      const std::string key = std::string(sender.idempotency_key) + '\0' + std::to_string(i);
-      keys.emplace_back(app, out.channel, key, out.event.type, out.event.data);
-      appends.back().key = &keys.back();
+std::vector<Submission::Item> Gateway::checked(std::string_view app, std::vector<Submission::Item> items) const {
+  for (Submission::Item& item : items) {
+    if (item.status.ok()) item.status = check_channel(item.channel);
+    if (item.status.ok()) {
+      item.status = check_size(app, item.channel, item.event.type.size() + item.event.data.size() + kPublishWrapping);
     }
   }
-  auto append = appends.begin();
-  for (const Outgoing& out : events) {
-    if (out.status.ok()) (append++)->envelope = {envelopes.data() + out.begin, out.size};
-  }
-  if (!appends.empty()) history_.append(appends);
-  if (Status status = settle(); !status.ok()) return status;
+  return items;
+}
 
-  std::string reply = "{\"results\":[";
-  reply.reserve(events.size() * (kResultWrapping + (events.empty() ? 0 : events.front().channel.size())));
-  append = appends.begin();
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    Outgoing& out = events[i];
-    reply.append(i == 0 ? "{\"channel\":" : ",{\"channel\":");
-    append_json_string(reply, out.channel);
-    reply.push_back(',');
-    if (out.status.ok()) {
-      const Append& done = *append++;
-      out.status = done.status;
-      if (done.status.ok()) {
-        append_ack_members(reply, {done.id, done.time, done.offset, done.epoch, done.replayed});
-        if (done.replayed) reply.append(",\"replayed\":true");
-        counters_.add(done.replayed ? Counter::replays : Counter::publishes);
-        if (!done.replayed) counters_.add(Counter::publish_bytes, done.envelope.size());
-      }
-    }
-    if (!out.status.ok()) {
-      const CodeInfo& info = code_info(out.status.code());
-      reply.append("\"code\":\"").append(info.name).append("\",\"error\":");
-      append_json_string(reply, out.status.message());
-      reply.append(",\"status\":");
-      append_number(reply, static_cast<std::uint64_t>(info.http_status));
-      counters_.add_refused(out.status.code());
-    }
-    reply.push_back('}');
+std::unique_ptr<Submission> Gateway::serialised(std::string_view app, std::vector<Submission::Item> items,
+                                                const Sender& sender, std::int64_t began, bool numbered) {
+  auto submission = std::make_unique<Submission>(app, std::move(items), began);
+  submission->serialise({.time = began / 1000,
+                         .user_id = sender.user_id,
+                         .source_ip = sender.source_ip,
+                         .idempotency_key = sender.idempotency_key,
+                         .numbered = numbered},
+                        ids_);
+  return submission;
+}
+
+void Gateway::count(const Submission& submission) {
+  for (const Submission::Item& item : submission.items()) {
+    if (!item.status.ok()) counters_.add_refused(item.status.code());
   }
-  reply.append("]}");
-  counters_.add_time(Timer::publish, clock_() - began);
-  return reply;
+  for (const Append& append : submission.appends()) {
+    if (!append.status.ok()) {
+      counters_.add_refused(append.status.code());
+    } else if (append.replayed) {
+      counters_.add(Counter::replays);
+    } else {
+      counters_.add(Counter::publishes);
+      counters_.add(Counter::publish_bytes, append.envelope.size());
+    }
+  }
+  counters_.add_time(Timer::publish, clock_() - submission.began_ns());
+}
+
+Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,
+                                           const Sender& sender) {
+  return append_all(prepare_batch(app, body, ndjson, sender));
+}
+
+Result<std::string> Gateway::broadcast(std::string_view app, std::string_view body, const Sender& sender) {
+  return append_all(prepare_broadcast(app, body, sender));
+}
+
+Result<std::string> Gateway::append_all(Result<std::unique_ptr<Submission>> prepared) {
+  if (!prepared.ok()) return prepared.status();
+  Submission& submission = *prepared.value();
+  if (!submission.appends().empty()) history_.append(submission.appends());
+  if (Status status = settle(); !status.ok()) return status;
+  std::string results = submission.results();
+  count(submission);
+  return results;
 }
 
 HistoryQuery Gateway::query_for(const HistoryRequest& request, const ChannelRule& rule) const {

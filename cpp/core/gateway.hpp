@@ -24,6 +24,7 @@
 #include "core/history.hpp"
 #include "core/rules.hpp"
 #include "core/segment.hpp"
+#include "core/submission.hpp"
 
 namespace polyglot::core {
 
@@ -95,6 +96,16 @@ class Gateway {
   Result<std::string> publish_batch(std::string_view app, std::string_view body, bool ndjson, const Sender& sender);
   Result<std::string> broadcast(std::string_view app, std::string_view body, const Sender& sender);
 
+  // The same up to where the history would take them, for an engine elsewhere that keeps them; and then their part in
+  // the counters. `app` aside, what the texts are slices of has to outlive the submission.
+  Result<std::unique_ptr<Submission>> prepare(std::string_view app, std::string_view channel, std::string_view body,
+                                              const Sender& sender);
+  Result<std::unique_ptr<Submission>> prepare_batch(std::string_view app, std::string_view body, bool ndjson,
+                                                    const Sender& sender);
+  Result<std::unique_ptr<Submission>> prepare_broadcast(std::string_view app, std::string_view body,
+                                                        const Sender& sender);
+  void count(const Submission& submission);
+
   // {"app_id","channel","count","events","epoch","offset","recovered","gap"}
   // It is made in page.bytes, and the answer is a view of it.
   Result<std::string_view> history(std::string_view app, std::string_view channel, const HistoryRequest& request,
@@ -126,7 +137,6 @@ class Gateway {
     Access access;
     Rules rules;
   };
-  struct Outgoing;
   struct Flusher {
     std::mutex mutex;
     std::condition_variable wakes;
@@ -139,9 +149,10 @@ class Gateway {
   // Ok unless the segment was opened by a parent process or a name is wrong; `channel` may be empty.
   Status check(std::string_view app, std::string_view channel) const;
   Status check_size(std::string_view app, std::string_view channel, std::size_t bytes) const;
-  // Appends those that are not refused yet, and answers for all.
-  Result<std::string> append_all(std::string_view app, std::vector<Outgoing>& events, const Sender& sender,
-                                 std::int64_t began);
+  std::vector<Submission::Item> checked(std::string_view app, std::vector<Submission::Item> items) const;
+  std::unique_ptr<Submission> serialised(std::string_view app, std::vector<Submission::Item> items,
+                                         const Sender& sender, std::int64_t began, bool numbered);
+  Result<std::string> append_all(Result<std::unique_ptr<Submission>> prepared);
   // The disk has everything, if the durability wants that.
   Status settle();
   HistoryQuery query_for(const HistoryRequest& request, const ChannelRule& rule) const;

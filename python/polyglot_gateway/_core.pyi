@@ -200,6 +200,31 @@ class Feed:
         """
 
 @final
+class Submission:
+    """What one request publishes, checked and serialised, and what became of each of its events.
+
+    For one thread. `appends` names the events by their index; the engine that was given them says of each once whether
+    it was kept, replayed or refused, and then the answer is made, which counts it all.
+    """
+
+    def appends(self) -> list[tuple[str, bytes, int, str, str]]:
+        """(channel, envelope up to `"offset":`, time in microseconds, key, event) of each event that passed the checks.
+
+        `key` is the idempotency key as 32 hex digits, or "". `event` then says by 16 hex digits what is published, and
+        behind a colon by 32 the id.
+        """
+
+    def kept(self, index: int, offset: int, epoch: int) -> None: ...
+    def replayed(self, index: int, offset: int, epoch: int, id: str, time: int) -> None:
+        """The key was known: all of these are of the first time, `id` as 32 hex digits."""
+
+    def refused(self, index: int, code: str, message: str) -> None: ...
+    def ack(self) -> Ack:
+        """The answer to `prepare`. Raises what the event was refused with."""
+
+    def results(self) -> bytes:
+        """The answer to `prepare_batch` and `prepare_broadcast`: `{"results":[…]}`."""
+
 class Gateway:
     """The use cases of the gateway over one data folder (core/gateway.hpp). Thread safe; not usable across a fork."""
 
@@ -225,6 +250,7 @@ class Gateway:
         nor, in development, for the whole app.
         """
 
+    def rule(self, app: str, channel: str) -> ChannelRule: ...
     def max_event_bytes(self, app: str, channel: str) -> int:
         """Largest publish body that the channel's rule allows."""
 
@@ -243,6 +269,23 @@ class Gateway:
     def broadcast(
         self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> bytes: ...
+    def prepare(
+        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> Submission:
+        """As publish, up to where the event would be appended here."""
+
+    def prepare_batch(
+        self,
+        app: str,
+        body: bytes,
+        ndjson: bool = False,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+    ) -> Submission: ...
+    def prepare_broadcast(
+        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+    ) -> Submission: ...
     def history(
         self,
         app: str,

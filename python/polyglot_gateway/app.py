@@ -10,7 +10,7 @@ also takes SCRIPT_NAME from a header of whom it trusts, which `--forwarder-heade
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -24,10 +24,13 @@ from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
 from polyglot_gateway.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from polyglot_gateway.engine.redis import RedisEngine
+
 _log = structlog.get_logger("polyglot_gateway.app")
 
 
-def open_engine(settings: Settings) -> EmbeddedEngine:
+def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
     """Open the engine that the settings ask for, with their apps, keys and rules.
 
     Raises:
@@ -42,7 +45,18 @@ def open_engine(settings: Settings) -> EmbeddedEngine:
         durability=settings.durability,
     )
     engine.configure(settings.access(), settings.rules())
-    return engine
+    if not settings.redis():
+        return engine
+    # It imports ssl, which gevent wants to patch first, in the workers.
+    from polyglot_gateway.engine.redis import RedisEngine  # noqa: PLC0415
+
+    return RedisEngine(
+        engine,
+        settings.redis(),
+        prefix=settings.redis_prefix,
+        history_size=settings.history_size,
+        seconds=settings.redis_ttl,
+    )
 
 
 class Application:
@@ -69,7 +83,11 @@ class Application:
         self.engine = engine = open_engine(settings)
         self.hub = Hub(engine.follow)
         health = Health(
-            engine, self._reasons, version=_core.__version__, environment=settings.polyglot_env, engine="embedded"
+            engine,
+            self._reasons,
+            version=_core.__version__,
+            environment=settings.polyglot_env,
+            engine="redis" if settings.redis() else "embedded",
         )
         self.falcon = gateway.create_app(
             engine,

@@ -163,9 +163,13 @@ class Overloaded(TemporaryError):
 
 
 class EngineUnavailable(TemporaryError):
-    """The engine cannot take or give events now; nothing was kept."""
+    """The engine cannot take or give events now."""
 
     code = "engine_unavailable"
+
+
+class EngineDown(EngineUnavailable):
+    """What keeps the events does not answer; once it does, all goes on by itself."""
 
 
 class ProcessorUnavailable(TemporaryError):

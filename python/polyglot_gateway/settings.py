@@ -47,6 +47,7 @@ from polyglot_gateway.settings_apps import (
     keys_that_everybody_knows,
     too_long_histories,
 )
+from polyglot_gateway.settings_redis import RedisSettings
 
 __all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "load_settings"]
 
@@ -126,7 +127,7 @@ class _DotEnvSource(_EnvironmentSource, DotEnvSettingsSource):
     """The file `.env`, read by the rules of the environment."""
 
 
-class Settings(BaseSettings):
+class Settings(RedisSettings):
     """Every setting, checked. Make it with `load_settings`, which reports what is wrong as a SettingsError."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid")
@@ -141,7 +142,10 @@ class Settings(BaseSettings):
     workers: Number = Field(
         default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64, description="worker processes"
     )
-    server: Literal["native", "wsgi"] = Field("native", description="native or wsgi: which server answers")
+    server: Literal["native", "wsgi"] = Field(
+        default_factory=lambda known: "wsgi" if known.get("redis_host") or known.get("redis_url") else "native",
+        description="native or wsgi: which server answers",
+    )
     data_dir: Path = Field(Path("data"), description="folder of history.pgs")
     history_size: HistorySize = Field(1000, description="events kept per channel")
     history_ttl: Seconds = Field(0.0, description="seconds that events are kept; 0 for no limit")
@@ -203,7 +207,9 @@ class Settings(BaseSettings):
 
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
-        wrong = too_long_histories(self.apps, self.history_size)
+        wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis()
+        if self.server == "native" and self.redis():
+            wrong.append("server: native does not serve what is in Redis; use wsgi")
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):
@@ -357,7 +363,7 @@ def _line(detail: ErrorDetails) -> str:
         return what
     if detail["type"] == "extra_forbidden":
         return f"{where}: there is no such setting"
-    if detail["type"] == "missing" or "keys" in detail["loc"] or "jwt_secret" in detail["loc"]:
+    if detail["type"] == "missing" or {"keys", "jwt_secret", "redis_url", "redis_password"}.intersection(detail["loc"]):
         return f"{where}: {what}"
     return f"{where}: {detail['input']!r}: {what}"
 

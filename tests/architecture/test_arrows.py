@@ -12,7 +12,8 @@ PYTHON = ROOT / "python" / "polyglot_gateway"
 # What the modules of a part may import from the package besides their own part. The longest prefix decides.
 MAY_USE = {
     "errors": set(),
-    "settings": {"errors", "_core", "settings_apps"},
+    "settings": {"errors", "_core", "settings_apps", "settings_redis"},
+    "settings_redis": {"settings_apps"},
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core"},
     "processor": {"errors", "_core"},
@@ -20,7 +21,7 @@ MAY_USE = {
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens"},
-    "cli": {"errors", "_core", "settings", "server", "app"},
+    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}
 

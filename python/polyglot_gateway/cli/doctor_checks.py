@@ -39,8 +39,7 @@ def examine() -> list[Finding]:
     settings, finding = check_settings()
     findings.append(finding)
     if settings is not None:
-        findings += [check_data_dir(settings), check_address(settings)]
-    findings.append(check_redis())
+        findings += [check_data_dir(settings), check_address(settings), check_redis(settings)]
     return findings
 
 
@@ -137,17 +136,22 @@ def check_address(settings: Settings) -> Finding:
     return Finding("address", "fail", f"{bind}: {reason}", "stop what listens there, or choose another with --bind")
 
 
-def check_redis() -> Finding:
-    """Whether a Redis answers on this machine; only for information, nothing uses it."""
+def check_redis(settings: Settings) -> Finding:
+    """The Redis that is to keep the events answers, and is new enough."""
+    if not settings.redis():
+        return Finding("redis", "ok", "not used: neither redis_url nor redis_host is set")
+    from polyglot_gateway.engine.redis_link import OLDEST_REDIS, RedisLink
+
+    link = RedisLink(settings.redis())
     try:
-        with socket.create_connection(("127.0.0.1", 6379), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            answer = connection.recv(64)
-    except OSError:
-        return Finding("redis", "ok", "not running; nothing needs it")
-    if answer.startswith((b"+PONG", b"-NOAUTH")):
-        return Finding("redis", "ok", "answers on port 6379; nothing needs it")
-    return Finding("redis", "warn", "something else answers on port 6379")
+        version = link.version()
+    except GatewayError as error:
+        return Finding("redis", "fail", error.message, "start Redis, or mend REDIS_URL or REDIS_HOST")
+    finally:
+        link.close()
+    if version < OLDEST_REDIS:
+        return Finding("redis", "fail", f"version {'.'.join(map(str, version))}", "use Redis 7.0 or later")
+    return Finding("redis", "ok", f"version {'.'.join(map(str, version))}")
 
 
 def _status_of_ready(address: Address) -> int | None:

@@ -22,7 +22,17 @@ def serve(
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of the history file.", show_default="data")] = None,
     polyglot_env: Annotated[str | None, typer.Option("--env", help="dev or prod.", show_default="dev")] = None,
-    server: Annotated[str | None, typer.Option(help="native or wsgi.", show_default="native")] = None,
+    server: Annotated[str | None, typer.Option(help="native or wsgi.", show_default="native, with Redis wsgi")] = None,
+    redis_host: Annotated[
+        str | None, typer.Option(help="The Redis that keeps the events; none does by default.")
+    ] = None,
+    redis_port: Annotated[int | None, typer.Option(help="Its port.", show_default="6379")] = None,
+    redis_prefix: Annotated[
+        str | None, typer.Option(help="Before the name of every key in Redis.", show_default="polyglot")
+    ] = None,
+    redis_ttl: Annotated[
+        int | None, typer.Option(help="Seconds that a channel stays in Redis.", show_default="604800")
+    ] = None,
     history_size: Annotated[int | None, typer.Option(help="Events kept per channel.", show_default="1000")] = None,
     history_ttl: Annotated[
         float | None, typer.Option(help="Seconds that events are kept, 0 for no limit.", show_default="0")

@@ -12,8 +12,9 @@ some may be acknowledged and others refused, and the answers stand in the order 
 
 **Acknowledgement.** When `publish` returns, the engine has the event: every later read by any process sees it, and it
 survives what the engine's durability setting names. When it raises a `RequestError` nothing was kept. When it raises a
-`TemporaryError` nothing was kept either and the same request may be sent again. A caller that got no answer at all does
-not know, and sends again with the same idempotency key.
+`TemporaryError` nothing was kept either and the same request may be sent again, but for `EngineDown`: what keeps the
+events was asked and did not answer. Whoever got that, or no answer at all, does not know, and sends again with the same
+idempotency key.
 
 **Idempotency.** Within five minutes, the same key in the same channel returns the first acknowledgement again, with
 `replayed` set, from every process; with a different body it raises `IdempotencyMismatch`. When the engine cannot

@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from polyglot_gateway.engine.base import Engine, Gap, Page
-from polyglot_gateway.errors import GatewayError
+from polyglot_gateway.errors import EngineDown, GatewayError
 from polyglot_gateway.realtime.hub import Hub, Subscription
 
 HEARTBEAT_SECONDS = 15.0
@@ -108,6 +108,10 @@ class EventStream:
             news.clear()
             try:
                 page = self._engine.read(app, channel, offset, epoch, _PAGE)
+            except EngineDown as error:
+                # The reader stays, and gets what it missed when the engine is back: then the hub wakes everybody.
+                _log.warning("a stream waits", app=app, channel=channel, code=error.code, reason=error.message)
+                page = Page(epoch, offset, [], None)
             except GatewayError as error:
                 _log.warning("a stream ended", app=app, channel=channel, code=error.code, reason=error.message)
                 return

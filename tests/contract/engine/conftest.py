@@ -1,37 +1,63 @@
 """The engines that the contract is asked of, each behind a factory that says how to open it.
 
-Every test here is about `polyglot_gateway.engine.base.Engine` alone. A further engine needs a factory like
-`EmbeddedFactory` and a line in `FACTORIES`; the tests stay as they are.
+Every test here is about `polyglot_gateway.engine.base.Engine` alone. A further engine needs a `Factory` and a line in
+`FACTORIES`; the tests stay as they are.
 """
 
+from __future__ import annotations
+
+import atexit
 import contextlib
 import json
 import selectors
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from tests.redis_server import RedisServer
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Ack, Engine, Feed, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.engine.redis import RedisEngine
 
 PATIENCE = 10.0
 
 
-class EmbeddedFactory:
-    """Opens embedded engines on one data folder: each is what a worker of its own would have.
+class Factory(Protocol):
+    """Opens engines on one store: each is what a worker of its own would have.
 
     Attributes:
         history_size: Most events of a channel that are kept.
         idempotency_keys: So many keys are remembered and not one more; None when only memory bounds them.
         overrun_bytes: A feed that is not polled while so many bytes are appended misses some news.
     """
+
+    history_size: int
+    idempotency_keys: int | None
+    overrun_bytes: int
+
+    def __call__(self, history_ttl: float = 0.0) -> Engine:
+        """One more engine on the same store, which holds events for `history_ttl` seconds (0: for ever)."""
+
+    def apart(self) -> Factory:
+        """A factory of the same engine on a new and empty store."""
+
+    def program(self) -> str:
+        """Python that opens one more engine in another process, as `engine`."""
+
+    def close(self) -> None:
+        """Close what was opened and remove the store."""
+
+
+class EmbeddedFactory:
+    """Engines on one data folder."""
 
     history_size = 50
     idempotency_keys: int | None = 64
@@ -49,28 +75,24 @@ class EmbeddedFactory:
         self._others: list[EmbeddedFactory] = []
 
     def __call__(self, history_ttl: float = 0.0) -> Engine:
-        """One more engine on the same store, which holds events for `history_ttl` seconds (0: for ever)."""
         engine = EmbeddedEngine(str(self._folder), **self._sizes)
         rule = _core.ChannelRule(history_size=self.history_size, history_ttl=history_ttl)
         engine.configure(_core.Access(development=True), _core.Rules(rule))
         self._opened.append(engine)
         return engine
 
-    def apart(self) -> "EmbeddedFactory":
-        """A factory of the same engine on a new and empty store."""
+    def apart(self) -> EmbeddedFactory:
         other = EmbeddedFactory(self._folder / f"apart-{len(self._others)}")
         self._others.append(other)
         return other
 
     def program(self) -> str:
-        """Python that opens one more engine in another process, as `engine`."""
         return (
             "from polyglot_gateway.engine.embedded import EmbeddedEngine\n"
             f"engine = EmbeddedEngine({str(self._folder)!r}, **{self._sizes!r})\n"
         )
 
     def close(self) -> None:
-        """Close what was opened and remove the store."""
         for engine in self._opened:
             engine.close()
         for other in self._others:
@@ -78,23 +100,74 @@ class EmbeddedFactory:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-FACTORIES = {"embedded": EmbeddedFactory}
+class RedisFactory:
+    """Engines on one Redis, under one prefix; each has a data folder of its own, as instances on several hosts do."""
+
+    history_size = 50
+    idempotency_keys: int | None = None
+    # Redis drops a subscriber for whom 64 KiB wait; the kernel keeps a few hundred more.
+    overrun_bytes = 400 << 20
+    _server: RedisServer | None = None
+    _stores = 0
+
+    def __init__(self, folder: Path) -> None:
+        if RedisFactory._server is None:
+            limit = ("--client-output-buffer-limit", "pubsub 64kb 64kb 0", "--save", "", "--appendonly", "no")
+            RedisFactory._server = RedisServer(Path(tempfile.mkdtemp()), *limit)
+            atexit.register(RedisFactory._server.close)
+        RedisFactory._stores += 1
+        self._options = {"prefix": f"store-{RedisFactory._stores}", "history_size": self.history_size}
+        self._folder = folder
+        self._opened: list[Engine] = []
+        self._others: list[RedisFactory] = []
+
+    def __call__(self, history_ttl: float = 0.0) -> Engine:
+        assert RedisFactory._server
+        local = EmbeddedEngine(str(self._folder / str(len(self._opened))), history_bytes=1 << 20, max_channels=10)
+        rule = _core.ChannelRule(history_size=self.history_size, history_ttl=history_ttl)
+        local.configure(_core.Access(development=True), _core.Rules(rule))
+        self._opened.append(RedisEngine(local, RedisFactory._server.url, **self._options))
+        return self._opened[-1]
+
+    def apart(self) -> RedisFactory:
+        self._others.append(RedisFactory(self._folder / f"apart-{len(self._others)}"))
+        return self._others[-1]
+
+    def program(self) -> str:
+        assert RedisFactory._server
+        return (
+            "import tempfile\n"
+            "from polyglot_gateway.engine.embedded import EmbeddedEngine\n"
+            "from polyglot_gateway.engine.redis import RedisEngine\n"
+            "local = EmbeddedEngine(tempfile.mkdtemp(), history_bytes=1 << 20, max_channels=10)\n"
+            f"engine = RedisEngine(local, {RedisFactory._server.url!r}, **{self._options!r})\n"
+        )
+
+    def close(self) -> None:
+        for engine in self._opened:
+            engine.close()
+        for other in self._others:
+            other.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+FACTORIES: dict[str, Callable[[Path], Factory]] = {"embedded": EmbeddedFactory, "redis": RedisFactory}
 
 
 @pytest.fixture(params=sorted(FACTORIES))
-def engine_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedFactory]:
+def engine_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Factory]:
     factory = FACTORIES[request.param](tmp_path / "store")
     yield factory
     factory.close()
 
 
 @pytest.fixture
-def engine(engine_factory: EmbeddedFactory) -> Engine:
+def engine(engine_factory: Factory) -> Engine:
     return engine_factory()
 
 
 @pytest.fixture
-def other(engine_factory: EmbeddedFactory, engine: Engine) -> Engine:
+def other(engine_factory: Factory, engine: Engine) -> Engine:
     """A second opener of the store that `engine` uses."""
     return engine_factory()
 
@@ -155,7 +228,7 @@ def wait_for_news() -> Callable[[Feed, int], tuple[set[tuple[str, str]], bool]]:
 
 
 @pytest.fixture
-def spawn(engine_factory: EmbeddedFactory) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def spawn(engine_factory: Factory) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Starts a process that has an engine of its own on the store, as `engine`, and goes on with the given program."""
     with contextlib.ExitStack() as stack:
 

@@ -1,0 +1,31 @@
+"""The names of what the gateway keeps in Redis, all under one prefix."""
+
+from __future__ import annotations
+
+
+class RedisKeys:
+    """Names of keys and channels.
+
+    What belongs to one channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
+    lies in one slot of a cluster.
+
+    Attributes:
+        news: The pub/sub channel on which `app:channel` is said when there is news.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        """Names that begin with `prefix`."""
+        self._prefix = prefix
+        self.news = f"{prefix}:news"
+
+    def stream(self, app: str, channel: str) -> str:
+        """The events of a channel."""
+        return f"{self._prefix}:{{{app}:{channel}}}"
+
+    def idempotency(self, app: str, channel: str, key: str) -> str:
+        """The first answer under an idempotency key, which is given as hex digits."""
+        return f"{self._prefix}:{{{app}:{channel}}}:key:{key}"
+
+    def channels(self, app: str) -> str:
+        """The names of an app's channels, a sorted set."""
+        return f"{self._prefix}:{{{app}}}:channels"

@@ -1,0 +1,52 @@
+"""The settings of the Redis engine, which is used as soon as they name a Redis."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from polyglot_gateway.settings_apps import Number
+
+
+def _url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if secret.get_secret_value() and parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must begin with redis://, rediss:// (TLS) or unix://")
+    return secret
+
+
+class RedisSettings(BaseSettings):
+    """Where Redis is: a URL, or a host and a port."""
+
+    redis_url: Annotated[SecretStr, AfterValidator(_url)] = Field(
+        SecretStr(""), description="redis://, rediss:// or unix://: several instances share the events that are there"
+    )
+    redis_host: str | None = Field(
+        None, description="the same by the name of a host, with redis_port and redis_password"
+    )
+    redis_port: Number = Field(6379, ge=1, le=65_535, description="port of redis_host")
+    redis_password: SecretStr = Field(SecretStr(""), description="password of redis_host")
+    redis_prefix: str = Field(
+        "polyglot", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="before the name of every key in Redis"
+    )
+    redis_ttl: Number = Field(
+        604_800, ge=60, le=31_536_000, description="seconds that a channel stays in Redis after its last event"
+    )
+
+    def redis(self) -> str:
+        """The URL of Redis; empty when none is used."""
+        if not self.redis_host:
+            return self.redis_url.get_secret_value()
+        password = self.redis_password.get_secret_value()
+        user = f":{quote(password, safe='')}@" if password else ""
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{user}{host}:{self.redis_port}"
+
+    def wrong_redis(self) -> list[str]:
+        """What no field can know alone, one line each; never a password."""
+        if self.redis_host and self.redis_url.get_secret_value():
+            return ["redis_host: redis_url is given too; give one of them"]
+        return []

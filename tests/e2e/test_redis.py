@@ -1,0 +1,227 @@
+"""Several instances on one Redis: they behave as one, and whatever happens to Redis is said, never passed over."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.followers import StreamFollower
+from tests.redis_server import RedisServer
+from tests.serving import Gateway, wait_until
+
+Instances = Callable[[int], list[Gateway]]
+VOLATILE = ("--save", "", "--appendonly", "no")
+DURABLE = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.fixture
+def redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", *getattr(request, "param", VOLATILE))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def instances(redis: RedisServer, spawn: Callable[..., Gateway]) -> Instances:
+    """Starts so many instances, each with a data folder of its own."""
+
+    def start(count: int) -> list[Gateway]:
+        started = [
+            spawn("--workers", "1", REDIS_URL=redis.url, DATA_DIR=f"data-{number}", LOG_LEVEL="error")
+            for number in range(count)
+        ]
+        return [gateway.wait_until_ready() for gateway in started]
+
+    return start
+
+
+def publish(gateway: Gateway, channel: str, data: Any, key: str = "") -> dict[str, Any]:
+    """Publish as a careful client does: under a key, and again after every 503 until it is acknowledged."""
+    body = json.dumps({"type": "message", "data": data}).encode()
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+
+    def acknowledged() -> Any:
+        response = gateway.request("POST", f"/apps/demo/channels/{channel}/publish", body, headers)
+        if response.status == 503:
+            assert json.loads(response.body)["code"] == "engine_unavailable"
+            assert int(response.headers["Retry-After"]) >= 1
+            return None
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+    return wait_until(acknowledged, "an acknowledgement")
+
+
+def is_told(follower: StreamFollower, ack: dict[str, Any]) -> bool:
+    """Whether the follower had this event, or a gap that covers it."""
+    place = follower.place
+    if (ack["epoch"], ack["offset"]) in place.got:
+        return True
+    return any(gap["reason"] == "epoch_changed" or gap["from"] <= ack["offset"] <= gap["to"] for gap in place.gaps)
+
+
+def test_instances_behave_as_one(instances: Instances) -> None:
+    one, two, three = instances(3)
+    followers = [StreamFollower(gateway.port, "room", since=0).follow() for gateway in (one, two, three)]
+    gateways = [one, two, three]
+    acks = [publish(gateways[number % 3], "room", number) for number in range(30)]
+    assert [ack["offset"] for ack in acks] == list(range(1, 31))
+    assert len({ack["epoch"] for ack in acks}) == 1
+    for follower in followers:
+        follower.wait_for(30)
+        assert follower.place.data == list(range(30))
+        assert not follower.place.gaps
+        follower.stop()
+    assert one.history("room") == two.history("room") == three.history("room")
+    lists = [gateway.request("GET", "/apps/demo/channels").body for gateway in gateways]
+    assert lists[0] == lists[1] == lists[2]
+    assert [channel["channel"] for channel in json.loads(lists[0])["channels"]] == ["room"]
+
+
+def test_a_key_is_known_to_all_instances(instances: Instances) -> None:
+    one, two = instances(2)
+    first = publish(one, "room", "a", "key")
+    assert publish(two, "room", "a", "key") == first
+    other = two.request(
+        "POST", "/apps/demo/channels/room/publish", b'{"type":"m","data":"b"}', {"Idempotency-Key": "key"}
+    )
+    assert other.status == 422
+    assert one.history("room")["count"] == 1
+
+
+def test_two_apps_have_channels_of_their_own(instances: Instances) -> None:
+    one, two = instances(2)
+    one.publish("room", "a", app="demo")
+    two.publish("room", "b", app="shop")
+    assert [event["data"] for event in two.history("room", app="demo")["events"]] == ["a"]
+    assert [event["data"] for event in one.history("room", app="shop")["events"]] == ["b"]
+
+
+def test_redis_killed_and_started_empty(redis: RedisServer, instances: Instances) -> None:
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    acks = [publish(one, "room", number) for number in range(20)]
+    redis.kill()
+
+    began = time.monotonic()
+    refused = one.request("POST", "/apps/demo/channels/room/publish", b'{"type":"m","data":1}')
+    assert refused.status == 503
+    assert json.loads(refused.body)["code"] == "engine_unavailable"
+    assert time.monotonic() - began < 5
+    ready = wait_until(lambda: (r := two.request("GET", "/ready")).status == 503 and r, "/ready to say it")
+    assert "Redis" in json.loads(ready.body)["reasons"][0]
+
+    redis.start()
+    acks += [publish(one, "room", number) for number in range(20, 40)]
+    assert acks[20]["epoch"] != acks[19]["epoch"]
+    wait_until(lambda: follower.failure or all(is_told(follower, ack) for ack in acks), "everything to be told")
+    wait_until(lambda: follower.place.data[-20:] == list(range(20, 40)), "what came after")
+    assert [gap["reason"] for gap in follower.place.gaps] == ["epoch_changed"]
+    assert follower.returns == 0, "the stream was not cut"
+    follower.stop()
+    wait_until(two.is_ready, "two to be ready again")
+
+
+@pytest.mark.parametrize("redis", [DURABLE], indirect=True)
+def test_redis_killed_and_started_with_its_data(redis: RedisServer, instances: Instances) -> None:
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    acks = [publish(one, "room", number) for number in range(20)]
+    redis.kill()
+    redis.start()
+    acks += [publish(one, "room", number) for number in range(20, 40)]
+    assert [ack["offset"] for ack in acks] == list(range(1, 41))
+    follower.wait_for(40)
+    assert (follower.place.data, follower.place.gaps) == (list(range(40)), [])
+    follower.stop()
+
+
+def test_redis_that_answers_nobody_for_a_while(redis: RedisServer, instances: Instances) -> None:
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    publish(one, "room", 0)
+    with redis.paused():
+        body = b'{"type":"message","data":1}'
+        response = one.request("POST", "/apps/demo/channels/room/publish", body, {"Idempotency-Key": "1"})
+        assert response.status == 503
+    # Whether it was kept is not known to who was refused; under its key it is kept once.
+    assert publish(one, "room", 1, "1")["offset"] == 2
+    assert publish(two, "room", 2)["offset"] == 3
+    follower.wait_for(3)
+    assert (follower.place.data, follower.place.gaps) == ([0, 1, 2], [])
+    follower.stop()
+
+
+@pytest.mark.parametrize("loss", ["FLUSHALL", "eviction"])
+def test_what_redis_loses_is_told(redis: RedisServer, instances: Instances, loss: str) -> None:
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    acks = [publish(one, "room", number) for number in range(10)]
+    follower.wait_for(10)
+    if loss == "FLUSHALL":
+        redis.client.flushall()
+    else:
+        assert redis.client.delete("polyglot:{demo:room}") == 1
+    acks += [publish(two, "room", number) for number in range(10, 15)]
+    assert (acks[10]["offset"], acks[10]["epoch"] == acks[9]["epoch"]) == (1, False)
+    wait_until(lambda: follower.place.data[-5:] == list(range(10, 15)), "what came after")
+    assert [gap["reason"] for gap in follower.place.gaps] == ["epoch_changed"]
+    follower.stop()
+    listed = json.loads(one.request("GET", "/apps/demo/channels").body)["channels"]
+    assert [channel["channel"] for channel in listed] == ["room"]
+    stale = one.history("room", f"since=10&epoch={acks[9]['epoch']}")
+    assert stale["gap"]["reason"] == "epoch_changed"
+
+
+def test_who_waits_before_the_first_event_misses_none(redis: RedisServer, instances: Instances) -> None:
+    one, two = instances(2)
+    position = one.history("room")
+    follower = StreamFollower(two.port, "room", since=0, epoch=position["epoch"]).follow()
+    publish(one, "room", "first")
+    follower.wait_for(1)
+    assert (follower.place.data, follower.place.gaps) == (["first"], [])
+    follower.stop()
+    redis.client.delete("polyglot:{demo:room}")
+    publish(one, "room", "second")
+    assert two.history("room", f"since=0&epoch={position['epoch']}")["gap"]["reason"] == "epoch_changed"
+
+
+def test_a_killed_instance_is_replaced_by_another(instances: Instances) -> None:
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    for number in range(10):
+        publish(one, "room", number)
+    follower.wait_for(10)
+    follower.port = one.port
+    two.kill_everything()
+    for number in range(10, 20):
+        publish(one, "room", number)
+    follower.wait_for(20)
+    assert (follower.place.data, follower.place.gaps) == (list(range(20)), [])
+    follower.stop()
+
+
+def test_every_key_has_a_ttl(redis: RedisServer, instances: Instances) -> None:
+    (one,) = instances(1)
+    publish(one, "room", 1, "key")
+    one.history("asked")
+    one.publish("forgotten", 1)
+    assert one.request("DELETE", "/apps/demo/channels/forgotten/history").status == 200
+    keys = list(redis.client.scan_iter())
+    assert len(keys) == 5
+    assert all(redis.client.ttl(key) > 0 for key in keys), [(key, redis.client.ttl(key)) for key in keys]
+
+
+def test_a_full_redis_refuses_and_goes_on(redis: RedisServer, instances: Instances) -> None:
+    (one,) = instances(1)
+    first = publish(one, "room", 0)
+    redis.client.config_set("maxmemory", 1)
+    refused = one.request("POST", "/apps/demo/channels/room/publish", b'{"type":"m","data":1}')
+    assert refused.status == 503
+    assert "memory" in json.loads(refused.body)["error"]
+    assert one.history("room")["offset"] == 1
+    redis.client.config_set("maxmemory", 0)
+    assert publish(one, "room", 1)["offset"] == first["offset"] + 1

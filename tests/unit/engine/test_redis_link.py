@@ -1,0 +1,137 @@
+import socket
+import threading
+import time
+from importlib.resources import files
+
+import pytest
+from redis.exceptions import ResponseError
+from tests.redis_server import RedisServer
+
+from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, LIBRARY, OLDEST_REDIS, REST_SECONDS, RedisLink
+from polyglot_gateway.errors import EngineDown, EngineUnavailable
+
+
+def begin(link: RedisLink) -> object:
+    return link.ask("FCALL", f"{LIBRARY}_begin", 1, "stream", 7, 60_000)
+
+
+def test_what_is_sent_together_is_answered_in_order(link: RedisLink) -> None:
+    answers = link.send([("SET", "a", 1), ("INCR", "a"), ("LPUSH", "a", 1), ("GET", "a")])
+    assert answers[1] == 2
+    assert isinstance(answers[2], ResponseError)
+    assert answers[3] == b"2"
+
+
+def test_the_functions_are_given_to_a_redis_that_lacks_them(redis: RedisServer, link: RedisLink) -> None:
+    for _ in range(2):
+        assert begin(link) == b"OK"
+        assert redis.client.delete("stream") == 1
+        redis.client.execute_command("FUNCTION", "FLUSH", "SYNC")
+
+
+def test_functions_of_other_versions_stay(redis: RedisServer, link: RedisLink) -> None:
+    redis.client.function_load(
+        "#!lua name=polyglot_0\nredis.register_function('polyglot_0_f', function() return 1 end)"
+    )
+    begin(link)
+    assert redis.client.fcall("polyglot_0_f", 0) == 1
+
+
+def test_a_redis_that_is_gone_is_said_at_once(redis: RedisServer, link: RedisLink) -> None:
+    redis.kill()
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(EngineDown, match="Redis does not answer"):
+            link.ask("PING")
+        assert time.monotonic() - began < 1
+    assert "Redis does not answer" in link.trouble()
+
+
+def test_its_return_needs_no_restart(redis: RedisServer, link: RedisLink) -> None:
+    begin(link)
+    redis.kill()
+    assert link.trouble()
+    redis.start()
+    deadline = time.monotonic() + 10 * REST_SECONDS
+    while link.trouble():
+        assert time.monotonic() < deadline
+    assert begin(link) == b"OK"
+
+
+def test_a_redis_that_hangs_costs_one_who_asks_its_time_and_the_others_none(
+    redis: RedisServer, link: RedisLink
+) -> None:
+    link.ask("PING")
+    with redis.paused():
+        began = time.monotonic()
+        with pytest.raises(EngineDown):
+            link.ask("PING")
+        assert ANSWER_SECONDS / 2 < time.monotonic() - began < 2 * ANSWER_SECONDS
+        began = time.monotonic()
+        with pytest.raises(EngineDown):
+            link.ask("PING")
+        assert time.monotonic() - began < REST_SECONDS
+
+
+def test_nothing_is_sent_twice(link: RedisLink) -> None:
+    """What was sent may have been done, although its answer did not come."""
+    sent: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def swallow() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    while data := connection.recv(65536):
+                        if b"APPEND" in data:
+                            sent.append(data)
+                            break
+                        connection.sendall(b"+OK\r\n" * data.count(b"*"))
+
+        thread = threading.Thread(target=swallow)
+        thread.start()
+        other = RedisLink(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(EngineDown):
+            other.ask("APPEND", "a", "b")
+        other.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert len(sent) == 1
+
+
+def test_a_refusal_says_what_redis_said(redis: RedisServer, link: RedisLink) -> None:
+    redis.client.config_set("maxmemory", 1)
+    with pytest.raises(EngineUnavailable, match="maxmemory"):
+        link.ask("SET", "a", 1)
+
+
+def test_a_wrong_password_is_said(redis: RedisServer, link: RedisLink) -> None:
+    redis.client.config_set("requirepass", "secret")
+    assert "uthentication" in link.trouble()
+    redis.client.execute_command("AUTH", "secret")
+
+
+def test_the_version_is_known(link: RedisLink) -> None:
+    assert link.version() >= OLDEST_REDIS
+
+
+def test_a_closed_link_says_so(link: RedisLink) -> None:
+    link.close()
+    link.close()
+    with pytest.raises(EngineUnavailable, match="closed"):
+        link.ask("PING")
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+def test_a_url_of_something_else_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="scheme"):
+        RedisLink(url)
+
+
+def test_the_functions_name_their_library() -> None:
+    code = files("polyglot_gateway.engine").joinpath("redis_functions.lua").read_text()
+    assert code.startswith(f"#!lua name={LIBRARY}\n")
+    assert code.count(f"'{LIBRARY}_") == 4
