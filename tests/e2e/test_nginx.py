@@ -81,9 +81,15 @@ class Publishers:
         while not self._stop.is_set():
             key = str(uuid.uuid4())
             body = json.dumps({"type": "message", "data": key}).encode()
-            connection.request("POST", self._path, body, {"X-API-Key": "valid_key_demo", "Idempotency-Key": key})
-            response = connection.getresponse()
-            answer = response.read()
+            headers = {"X-API-Key": "valid_key_demo", "Idempotency-Key": key}
+            while True:
+                connection.request("POST", self._path, body, headers)
+                response = connection.getresponse()
+                try:
+                    answer = response.read()
+                    break
+                except http.client.IncompleteRead:  # its instance was killed within its answer
+                    connection.close()
             if response.status == 200:
                 self.acks[json.loads(answer)["offset"]] = key
             else:
