@@ -15,7 +15,7 @@ lacks_header() { ! echo "#include <$1>" | g++ -std=c++20 -E -x c++ - >/dev/null 
 
 lacks_nchan() { ! compgen -G '/usr/lib/nginx/modules/ngx_nchan_module.so' >/dev/null; }
 
-# Names the Debian packages that would supply what is missing. $1: start, test or slow.
+# Names the Debian packages that would supply what is missing. $1: start, instances, test or slow.
 missing_packages() {
   lacks_python && echo python3
   lacks_venv && echo python3-venv
@@ -29,6 +29,9 @@ missing_packages() {
   lacks_header simdjson.h && echo libsimdjson-dev
   lacks_header boost/beast.hpp && echo libboost-dev
   [ "$1" = start ] && return
+  lacks_command nginx && echo nginx-light
+  lacks_command redis-server && echo redis-server
+  [ "$1" = instances ] && return
   lacks_header gtest/gtest.h && echo libgtest-dev
   lacks_header gmock/gmock.h && echo libgmock-dev
   lacks_header benchmark/benchmark.h && echo libbenchmark-dev
@@ -36,8 +39,6 @@ missing_packages() {
   lacks_command npm && echo npm
   lacks_command git && echo git
   lacks_command wrk && echo wrk
-  lacks_command nginx && echo nginx-light
-  lacks_command redis-server && echo redis-server
   lacks_nchan && echo libnginx-mod-nchan
   [ "$1" = test ] && return
   lacks_fuzzer && echo clang libclang-rt-dev

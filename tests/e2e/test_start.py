@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 
 
-def free_port(host: str) -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with contextlib.closing(socket.create_server((host, 0))) as probe:
         return probe.getsockname()[1]
 
@@ -24,6 +25,7 @@ def free_port(host: str) -> int:
 def start_sh(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     shutil.copy(ROOT / "start.sh", tmp_path)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copytree(ROOT / "nginx", tmp_path / "nginx")
     with (tmp_path / "scripts" / "setup.sh").open("a") as setup:
         setup.write("install_packages() { :; }\ninstall_gateway() { :; }\n")
     programs = tmp_path / ".venv" / "bin"
@@ -32,10 +34,10 @@ def start_sh(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
         (programs / name).chmod(0o755)
 
-    def run(**environment: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         small = {"HISTORY_BYTES": str(16 << 20), "MAX_CHANNELS": "1000", "WORKERS": "1"}
         process = subprocess.Popen(
-            ["bash", "start.sh", "--check"],
+            ["bash", "start.sh", "--check", *arguments],
             cwd=tmp_path,
             env={**os.environ, **small, **environment},
             stdout=subprocess.PIPE,
@@ -58,6 +60,24 @@ def start_sh(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_it_asks_where_the_gateway_listens(start_sh, host):
     done = start_sh(BIND=f"{host}:{free_port(host)}")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_runs_several_instances_behind_nginx(start_sh, tmp_path):
+    redis = RedisServer(tmp_path / "redis", "--save", "", "--appendonly", "no")
+    try:
+        done = start_sh("--instances", "2", PORT=str(free_port()), NGINX_PORT=str(free_port()), REDIS_URL=redis.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ok    publish\n" in done.stdout
+        assert redis.client.exists("polyglot:{smoke-test}:channels"), "they kept the events there"
+    finally:
+        redis.close()
+
+
+@pytest.mark.parametrize("number", ["", "0", "three", "-1"])
+def test_it_wants_a_number_of_instances(start_sh, number):
+    done = start_sh("--instances", number)
+    assert done.returncode == 1
+    assert "--instances needs a number" in done.stderr
 
 
 def test_it_refuses_a_unix_socket(start_sh, tmp_path):
