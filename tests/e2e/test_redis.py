@@ -139,6 +139,31 @@ def test_redis_killed_and_started_with_its_data(redis: RedisServer, instances: I
     follower.stop()
 
 
+def test_redis_killed_and_started_with_a_part_of_its_data(redis: RedisServer, instances: Instances) -> None:
+    """The offsets of what it lost are given away again: nobody may take the new events for the old."""
+    one, two = instances(2)
+    follower = StreamFollower(two.port, "room", since=0).follow()
+    acks = [publish(one, "room", number) for number in range(10)]
+    redis.client.save()
+    acks += [publish(one, "room", number) for number in range(10, 20)]
+    follower.wait_for(20)
+    redis.kill()
+    redis.start()
+    wait_until(one.is_ready, "one to be ready again")
+    # Before anything new: who had read up to here is told that more had been there.
+    early = one.history("room", f"since=10&epoch={acks[0]['epoch']}")
+    assert (early["gap"]["reason"], early["offset"]) == ("epoch_changed", 10)
+    acks += [publish(one, "room", number) for number in range(20, 45)]
+    assert [ack["offset"] for ack in acks[20:]] == list(range(11, 36))
+    assert {ack["epoch"] for ack in acks[20:]} == {early["epoch"]} != {acks[0]["epoch"]}
+    wait_until(lambda: follower.place.data[-25:] == list(range(20, 45)), "what came after")
+    assert [gap["reason"] for gap in follower.place.gaps] == ["epoch_changed"]
+    assert all(is_told(follower, ack) for ack in acks)
+    follower.stop()
+    late = two.history("room", f"since=20&epoch={acks[0]['epoch']}")
+    assert (late["gap"]["reason"], late["count"]) == ("epoch_changed", 35)
+
+
 def test_redis_that_answers_nobody_for_a_while(redis: RedisServer, instances: Instances) -> None:
     one, two = instances(2)
     follower = StreamFollower(two.port, "room", since=0).follow()

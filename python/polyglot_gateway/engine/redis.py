@@ -180,6 +180,8 @@ class RedisEngine:
                 read = self._parse(answer)
                 if read:
                     found.append(_info(app, name, read))
+                elif answer:
+                    found.append(self.channel(app, name))
                 else:
                     gone.append(name)
             if gone:
@@ -227,14 +229,25 @@ class RedisEngine:
         self._check(app, channel)
         command = self._command(app, channel, since, until, epoch, limit, reverse, size)
         while True:
-            found = self._parse(self._link.ask(*command))
+            answer = self._link.ask(*command)
+            found = self._parse(answer)
             if found:
                 return found
+            if answer:
+                self._renew(app, channel, int(answer[0]))
+                continue
             # Who stands in a channel before its first event is in an epoch too, and so the channel has to be.
             self._link.ask(
                 "FCALL", f"{LIBRARY}_begin", 1, self._keys.stream(app, channel), new_epoch(),
                 self._bounds(app, channel)[1],
             )  # fmt: skip
+
+    def _renew(self, app: str, channel: str, epoch: int) -> None:
+        """End an epoch because another Redis, or a new life of it, may lack some of its events."""
+        self._link.ask(
+            "FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, epoch + new_epoch() % 2**40 + 1,
+            self._keys.news, f"{app}:{channel}", self._link.durable(),
+        )  # fmt: skip
 
     def _command(
         self,
@@ -252,13 +265,14 @@ class RedisEngine:
         return [
             "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel), "" if since is None else since,
             "" if until is None else until, str(int(epoch, 16)) if epoch else "", limit, int(reverse), size, not_before,
+            self._link.durable(),
         ]  # fmt: skip
 
     @staticmethod
     def _parse(answer: Any) -> _Read | None:
         if isinstance(answer, ResponseError):
             raise EngineUnavailable(refusal(answer))
-        if not answer:
+        if len(answer) < 2:
             return None
         last, epoch, newest_us, first, reason, gap_from, gap_to, entries = answer
         gap = None

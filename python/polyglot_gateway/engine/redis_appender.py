@@ -30,8 +30,8 @@ class Bounds(Protocol):
 
 
 def new_epoch() -> int:
-    """A random number of 64 bits that is not 0."""
-    return randbits(64) or 1
+    """A random number of 63 bits that is not 0: there is room for greater ones."""
+    return randbits(63) or 1
 
 
 class _Job:
@@ -99,7 +99,9 @@ class RedisAppender:
     def _send(self, jobs: list[_Job]) -> None:
         calls = list(self._calls(jobs))
         try:
-            answers = self._link.send([*self._listings(calls), *map(self._command, calls)])
+            durable = self._link.durable()
+            commands = [self._command(call, durable) for call in calls]
+            answers = self._link.send([*self._listings(calls), *commands])
             for call, answer in zip(calls, answers[len(answers) - len(calls) :], strict=True):
                 self._settle(call, answer)
             self._list_new_lives(calls, answers[len(answers) - len(calls) :])
@@ -128,11 +130,12 @@ class RedisAppender:
                 call.owners.append((job, index))
         yield from open_calls.values()
 
-    def _command(self, call: _Call) -> Command:
+    def _command(self, call: _Call, durable: str) -> Command:
         size, milliseconds = self._bounds(call.app, call.channel)
         return [
             "FCALL", f"{LIBRARY}_append", len(call.keys), *call.keys, new_epoch(), size, milliseconds,
-            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", *call.events,
+            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", durable,
+            *call.events,
         ]  # fmt: skip
 
     def _settle(self, call: _Call, answer: Any) -> None:

@@ -5,11 +5,24 @@
 --
 -- A channel is one stream, and nothing but that stream: whatever takes it away (FLUSHALL, eviction, its TTL) takes all
 -- of the channel's past, and the next life has another epoch. The entry of an event has the id `offset-epoch`, and the
--- stream's last id keeps both after the events are gone. The fields are `e`, the envelope up to `"offset":`, and `t`,
--- its time in microseconds, which never falls within a channel. A stream without entries is a channel that somebody
--- asked for, or one that was forgotten: then it says that entries were added.
+-- stream's last id keeps both after the events are gone. The fields are `e`, the envelope up to `"offset":`, `t`, its
+-- time in microseconds, which never falls within a channel, and `r`, the reign under which it was appended. A stream
+-- without entries is a channel that somebody asked for, or one that was forgotten: then it says that entries were added.
+--
+-- A Redis that starts again, or takes over from another, may lack the newest events, and would give their offsets away
+-- a second time. So each reign, the life of one Redis process, has another epoch: the events that are left stay, and
+-- the next one, or the first reader, ends the epoch before. Only a Redis that has every answered append on its disk
+-- (appendfsync always) and never took over from another goes on as if nothing had happened; the gateway says that.
 --
 -- Numbers beyond 2^53 are epochs, which stay texts here.
+
+local run_id  -- of this process, in which the library was loaded anew
+
+local function reign_of(durable)
+  if durable == '1' then return 'durable' end
+  run_id = run_id or string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'), 1, 16)
+  return run_id
+end
 
 local function parse(id)
   local offset, epoch = string.match(id, '^(%d+)-(%d+)$')
@@ -31,30 +44,36 @@ local function info_of(key)
   return info
 end
 
--- offset, epoch and time of the newest event; nil when there is no stream.
-local function newest_of(key)
+-- offset, epoch and time of the newest event, and whether the epoch has to end because the reign has; nil when there is
+-- no stream.
+local function newest_of(key, reign)
   local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   if newest then
     local offset, epoch = parse(newest[1])
-    return offset, epoch, tonumber(newest[2][4])
+    local time = tonumber(newest[2][4])
+    if newest[2][6] == reign then return offset, epoch, time, false end
+    local _, present = parse(info_of(key)['last-generated-id'])
+    return offset, present, time, present == epoch
   end
   if redis.call('EXISTS', key) == 0 then return nil end
   local offset, epoch = parse(info_of(key)['last-generated-id'])
-  return offset, epoch, 0
+  return offset, epoch, 0, false
 end
 
 -- KEYS  the stream; then the keys under which idempotent appends are remembered
--- ARGV  epoch of a new life, most events to keep, TTL of the stream in ms, TTL of what is remembered in ms,
---       channel that is told and what it is told, then for each event: envelope, time, number of its key in KEYS or 0,
+-- ARGV  a new epoch, should one be needed, most events to keep, TTL of the stream in ms, TTL of what is remembered in ms,
+--       channel that is told and what it is told, 1 when Redis is durable, then for each event: envelope, time, number of its key in KEYS or 0,
 --       and what is remembered under it, which begins with 16 digits for the event itself
 -- {epoch, for each event: its offset, or what was remembered, or '' when another event was}
 local function append(keys, args)
   local key = keys[1]
-  local offset, epoch, newest = newest_of(key)
-  if not offset then offset, epoch, newest = 0, args[1], 0 end
+  local reign = reign_of(args[7])
+  local offset, epoch, newest, ended = newest_of(key, reign)
+  if not offset then offset, newest, ended = 0, 0, true end
+  if ended then epoch = args[1] end
   local before = offset
   local answer = {epoch}
-  for i = 7, #args, 4 do
+  for i = 8, #args, 4 do
     local remember = tonumber(args[i + 2])
     local known = remember > 0 and redis.call('GET', keys[remember])
     if known then
@@ -64,7 +83,7 @@ local function append(keys, args)
       offset = offset + 1
       newest = math.max(newest, tonumber(args[i + 1]))
       local id = string.format('%.0f-%s', offset, epoch)
-      redis.call('XADD', key, id, 'e', args[i], 't', string.format('%.0f', newest))
+      redis.call('XADD', key, id, 'e', args[i], 't', string.format('%.0f', newest), 'r', reign)
       if remember > 0 then redis.call('SET', keys[remember], args[i + 3] .. ':' .. id, 'PX', args[4]) end
       answer[#answer + 1] = offset
     end
@@ -96,6 +115,19 @@ local function begin(keys, args)
   return redis.status_reply('OK')
 end
 
+-- Ends an epoch whose reign has ended; does nothing when that was done before.
+-- KEYS  the stream
+-- ARGV  the epoch, a greater one, channel that is told and what it is told, 1 when Redis is durable
+local function renew(keys, args)
+  local key = keys[1]
+  local offset, epoch, _, ended = newest_of(key, reign_of(args[5]))
+  if ended and epoch == args[1] then
+    redis.call('XSETID', key, string.format('%.0f-%s', offset, args[2]))
+    redis.call('PUBLISH', args[3], args[4])
+  end
+  return redis.status_reply('OK')
+end
+
 -- The first offset from `low` on, before `high`, whose time is not before `limit`.
 local function first_from(key, low, high, limit)
   while low < high do
@@ -109,13 +141,15 @@ end
 
 -- KEYS  the stream
 -- ARGV  since, until, epoch ('' for none of these), most events, 1 for the newest first, how many newest events count,
---       and the time from which on events count
+--       the time from which on events count, and 1 when Redis is durable
 -- {offset of the newest event, epoch, its time, offset of the first event that can be read, reason of the gap or '',
---  gap from, gap to, {id, {'e', envelope, 't', time}} for each event}; nothing when there is no stream
+--  gap from, gap to, {id, {'e', envelope, …}} for each event}; the epoch alone when it has to be renewed; nothing when
+-- there is no stream
 local function read(keys, args)
   local key = keys[1]
-  local last, epoch, newest = newest_of(key)
+  local last, epoch, newest, ended = newest_of(key, reign_of(args[8]))
   if not last then return {} end
+  if ended then return {epoch} end
   local since, till, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[4])
   local backwards = args[5] == '1'
   local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
@@ -153,4 +187,5 @@ end
 redis.register_function('polyglot_1_append', append)
 redis.register_function('polyglot_1_forget', forget)
 redis.register_function('polyglot_1_begin', begin)
+redis.register_function('polyglot_1_renew', renew)
 redis.register_function{function_name = 'polyglot_1_read', callback = read, flags = {'no-writes'}}

@@ -21,6 +21,9 @@ ANSWER_SECONDS = 2.0
 REST_SECONDS = 0.25
 """After a failure, nothing is asked of Redis for so long: all that comes meanwhile is refused at once."""
 
+DURABLE_SECONDS = 10.0
+"""So long what Redis says of its durability is believed."""
+
 OLDEST_REDIS = (7, 0, 0)
 """The first with functions, and with ids of streams that say how many entries were added."""
 
@@ -47,6 +50,7 @@ class RedisLink:
             retry=Retry(NoBackoff(), 0),
             client_name="polyglot-gateway",
         )
+        self._durable = ("0", 0.0)
         self._trouble = ""
         self._rests_until = 0.0
         self._loading = threading.Lock()
@@ -87,6 +91,24 @@ class RedisLink:
             return error.message
         return ""
 
+    def durable(self) -> str:
+        """Whether no answered append can be missing from this Redis: "1" when that is so, else "0".
+
+        It is when each is on the disk before its answer, and this Redis never took over from another.
+
+        Raises:
+            EngineUnavailable: Redis does not answer.
+        """
+        known, until = self._durable
+        if time.monotonic() >= until:
+            disk, replication = self.send([("CONFIG GET", "append*"), ("INFO", "replication")])
+            known = "0"
+            if not isinstance(disk, ResponseError) and not isinstance(replication, ResponseError):
+                on_disk = (disk.get("appendonly"), disk.get("appendfsync")) == ("yes", "always")
+                known = "1" if on_disk and not str(replication["master_replid2"]).strip("0") else "0"
+            self._durable = (known, time.monotonic() + DURABLE_SECONDS)
+        return known
+
     def version(self) -> tuple[int, ...]:
         """The version of Redis.
 
@@ -99,6 +121,7 @@ class RedisLink:
     def failed(self, error: RedisError) -> EngineDown:
         """Take note of a failure; returns what to raise."""
         said = str(error) or type(error).__name__
+        self._durable = ("0", 0.0)  # another may be there when it answers again
         self._trouble = f"Redis does not answer: {said.rstrip('.')}."
         self._rests_until = time.monotonic() + REST_SECONDS
         return EngineDown(self._trouble)

@@ -2,6 +2,7 @@ import socket
 import threading
 import time
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
@@ -114,6 +115,19 @@ def test_a_wrong_password_is_said(redis: RedisServer, link: RedisLink) -> None:
     redis.client.execute_command("AUTH", "secret")
 
 
+def test_only_a_redis_with_everything_on_its_disk_is_durable(tmp_path: Path, redis: RedisServer) -> None:
+    always = RedisServer(tmp_path / "always", "--appendonly", "yes", "--appendfsync", "always")
+    try:
+        links = [RedisLink(server.url) for server in (redis, always)]
+        assert [link.durable() for link in links] == ["0", "1"]
+        # One that followed another and took over may lack what that one answered last.
+        always.client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        always.client.execute_command("REPLICAOF", "NO", "ONE")
+        assert RedisLink(always.url).durable() == "0"
+    finally:
+        always.close()
+
+
 def test_the_version_is_known(link: RedisLink) -> None:
     assert link.version() >= OLDEST_REDIS
 
@@ -134,4 +148,4 @@ def test_a_url_of_something_else_is_refused(url: str) -> None:
 def test_the_functions_name_their_library() -> None:
     code = files("polyglot_gateway.engine").joinpath("redis_functions.lua").read_text()
     assert code.startswith(f"#!lua name={LIBRARY}\n")
-    assert code.count(f"'{LIBRARY}_") == 4
+    assert code.count(f"'{LIBRARY}_") == 5
