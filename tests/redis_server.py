@@ -16,6 +16,18 @@ import redis
 PATIENCE = 10.0
 
 
+def wait_for_answer(client: redis.Redis, process: subprocess.Popen[bytes]) -> None:
+    """Return when it answers."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(redis.RedisError):
+            client.ping()
+            return
+        assert process.poll() is None, "redis-server ended"
+        assert time.monotonic() < deadline, f"redis-server did not answer within {PATIENCE} s"
+        time.sleep(0.01)
+
+
 class RedisServer:
     """Starts, kills, pauses and starts again the same Redis.
 
@@ -24,31 +36,26 @@ class RedisServer:
         client: Asks it, for tests alone.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        """Start it; `options` are arguments of redis-server."""
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
+        """Start it; `options` are arguments of redis-server. With a port, it listens there on loopback instead."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         # The address of a Unix socket has 108 bytes at most, and folders of tests have long names.
         self._socket = Path(f"/tmp/polyglot-redis-{os.getpid()}-{time.monotonic_ns()}.sock")
-        self.url = f"unix://{self._socket}"
+        self._port = port
+        self.url = f"redis://127.0.0.1:{port}" if port else f"unix://{self._socket}"
         self.client = redis.Redis.from_url(self.url)
         self.start()
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)]
-        command += ["--loglevel", "warning", *self._options]
+        command = ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command += ["--loglevel", "warning", "--unixsocket", str(self._socket), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(redis.RedisError):
-                self.client.ping()
-                return self
-            assert self._process.poll() is None, "redis-server ended"
-            assert time.monotonic() < deadline, f"redis-server did not answer within {PATIENCE} s"
-            time.sleep(0.01)
+        wait_for_answer(self.client, self._process)
+        return self
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does."""
@@ -72,3 +79,33 @@ class RedisServer:
         self.client.close()
         self.kill()
         self._socket.unlink(missing_ok=True)
+
+
+class Sentinel:
+    """One Sentinel, which alone decides that a master is gone.
+
+    Attributes:
+        url: Where a gateway finds the master by it.
+        client: Asks it, for tests alone.
+    """
+
+    def __init__(self, folder: Path, port: int, master: int) -> None:
+        """Watch the Redis on port `master`."""
+        folder.mkdir(parents=True)
+        configuration = folder / "sentinel.conf"
+        configuration.write_text(
+            f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor mymaster 127.0.0.1 {master} 1\n"
+            "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 2000\n"
+        )
+        self.url = f"sentinel://127.0.0.1:{port}/mymaster"
+        self.client = redis.Redis(port=port)
+        command = ["redis-server", str(configuration), "--sentinel"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for_answer(self.client, self._process)
+
+    def close(self) -> None:
+        """End it."""
+        self.client.close()
+        self._process.kill()
+        self._process.wait()

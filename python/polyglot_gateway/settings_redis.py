@@ -13,8 +13,8 @@ from polyglot_gateway.settings_apps import Number
 
 def _url(secret: SecretStr) -> SecretStr:
     parts = urlsplit(secret.get_secret_value())
-    if secret.get_secret_value() and parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// (TLS) or unix://")
+    if secret.get_secret_value() and parts.scheme not in ("redis", "rediss", "unix", "sentinel"):
+        raise ValueError("must begin with redis://, rediss:// (TLS), unix:// or sentinel://")
     return secret
 
 
@@ -22,7 +22,8 @@ class RedisSettings(BaseSettings):
     """Where Redis is: a URL, or a host and a port."""
 
     redis_url: Annotated[SecretStr, AfterValidator(_url)] = Field(
-        SecretStr(""), description="redis://, rediss:// or unix://: several instances share the events that are there"
+        SecretStr(""),
+        description="redis://, rediss://, unix:// or sentinel://: several instances share the events that are there",
     )
     redis_host: str | None = Field(
         None, description="the same by the name of a host, with redis_port and redis_password"

@@ -1,5 +1,6 @@
 """Several instances on one Redis: they behave as one, and whatever happens to Redis is said, never passed over."""
 
+import contextlib
 import json
 import time
 import uuid
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 from tests.followers import StreamFollower
-from tests.redis_server import RedisServer
-from tests.serving import Gateway, wait_until
+from tests.redis_server import RedisServer, Sentinel
+from tests.serving import Gateway, free_port, wait_until
 
 Instances = Callable[[int], list[Gateway]]
 VOLATILE = ("--save", "", "--appendonly", "no")
@@ -178,6 +179,34 @@ def test_redis_that_answers_nobody_for_a_while(redis: RedisServer, instances: In
     follower.wait_for(3)
     assert (follower.place.data, follower.place.gaps) == ([0, 1, 2], [])
     follower.stop()
+
+
+def test_a_replica_that_takes_over(tmp_path: Path, spawn: Callable[..., Gateway]) -> None:
+    """It may lack what its master answered last, so the epoch ends, and all that was acknowledged is there or said."""
+    ports = [free_port() for _ in range(3)]
+    with contextlib.ExitStack() as stack:
+        master = stack.enter_context(contextlib.closing(RedisServer(tmp_path / "master", *VOLATILE, port=ports[0])))
+        follows = ("--replicaof", "127.0.0.1", str(ports[0]), "--repl-diskless-sync-delay", "0")
+        replica = stack.enter_context(
+            contextlib.closing(RedisServer(tmp_path / "replica", *VOLATILE, *follows, port=ports[1]))
+        )
+        wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", "the replica")
+        sentinel = stack.enter_context(contextlib.closing(Sentinel(tmp_path / "sentinel", ports[2], ports[0])))
+        wait_until(lambda: sentinel.client.sentinel_slaves("mymaster"), "the Sentinel to know the replica")
+        gateways = [spawn("--workers", "1", REDIS_URL=sentinel.url, DATA_DIR=f"data-{n}") for n in range(2)]
+        one, two = (gateway.wait_until_ready() for gateway in gateways)
+
+        follower = StreamFollower(two.port, "room", since=0).follow()
+        acks = [publish(one, "room", number) for number in range(20)]
+        master.kill()
+        acks += [publish(one, "room", number) for number in range(20, 40)]
+        assert replica.client.info("replication")["role"] == "master"
+        assert acks[19]["epoch"] != acks[20]["epoch"]
+        wait_until(lambda: follower.place.data[-20:] == list(range(20, 40)), "what came after")
+        assert all(is_told(follower, ack) for ack in acks)
+        assert [gap["reason"] for gap in follower.place.gaps][-1] == "epoch_changed"
+        assert follower.returns == 0
+        follower.stop()
 
 
 @pytest.mark.parametrize("loss", ["FLUSHALL", "eviction"])

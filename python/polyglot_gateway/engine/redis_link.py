@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
@@ -30,6 +32,8 @@ OLDEST_REDIS = (7, 0, 0)
 LIBRARY = "polyglot_1"
 """The library of functions in redis_functions.lua."""
 
+_FOR_SENTINELS = ("socket_connect_timeout", "socket_timeout", "retry")
+
 Command = Sequence[bytes | str | int]
 
 
@@ -37,19 +41,16 @@ class RedisLink:
     """Sends commands to one Redis, each once: what may have been done already is never sent again. Thread safe."""
 
     def __init__(self, url: str) -> None:
-        """Make a client for `url` (redis://, rediss:// or unix://); nothing is sent yet.
+        """Make a client for `url`; nothing is sent yet.
+
+        Args:
+            url: redis://, rediss:// or unix://, as redis-py reads it, or
+                sentinel://[user:password@]host:port[,host:port…]/master, by which Sentinels say where the master is.
 
         Raises:
-            ValueError: The URL is not one of Redis.
+            ValueError: The URL is none of these.
         """
-        self.client: redis.Redis = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            client_name="polyglot-gateway",
-        )
+        self.client = _client(url)
         self._durable = ("0", 0.0)
         self._trouble = ""
         self._rests_until = 0.0
@@ -162,6 +163,33 @@ class RedisLink:
                 raise EngineUnavailable(refusal(error)) from error
             except RedisError as error:
                 raise self.failed(error) from error
+
+
+def _client(url: str) -> redis.Redis:
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": "polyglot-gateway",
+    }
+    parts = urlsplit(url)
+    if parts.scheme != "sentinel":
+        return redis.Redis.from_url(url, **options)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    master = parts.path.strip("/")
+    sentinels = []
+    for host in hosts.split(","):
+        name, colon, port = host.rpartition(":")
+        if not (colon and name and port.isdigit() and master):
+            raise ValueError("a sentinel URL is sentinel://host:port,host:port/master")
+        sentinels.append((name.strip("[]"), int(port)))
+    of_sentinels = {key: options[key] for key in _FOR_SENTINELS}
+    asked = Sentinel(sentinels, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
+    options |= {"username": unquote(user) or None, "password": unquote(password) or None}
+    client: redis.Redis = asked.master_for(master, **options)  # type: ignore[no-untyped-call]
+    return client
 
 
 def refusal(error: ResponseError) -> str:

@@ -139,9 +139,9 @@ def test_a_closed_link_says_so(link: RedisLink) -> None:
         link.ask("PING")
 
 
-@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "", "sentinel://a:1", "sentinel://a/m"])
 def test_a_url_of_something_else_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="scheme"):
+    with pytest.raises(ValueError, match=r"scheme|sentinel://host:port"):
         RedisLink(url)
 
 
