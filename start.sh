@@ -70,7 +70,6 @@ if [ "$instances" != 1 ] && [ -z "$(setting redis_host)$(setting redis_url)" ]; 
   export REDIS_URL=redis://127.0.0.1:6379
 fi
 
-deadline=$((SECONDS + 30))
 start_instance() {  # PORT DATA_DIR LOG: starts one; its process is then in $gateway
   say "Starting the gateway on port $1"
   if [ "$instances" = 1 ]; then
@@ -82,6 +81,7 @@ start_instance() {  # PORT DATA_DIR LOG: starts one; its process is then in $gat
   started+=("$gateway")
 }
 wait_for() {  # URL LOG: until the gateway of $gateway is ready
+  local deadline=$((SECONDS + 30))
   until grep -q '^polyglot: serving' "$2" && curl -sf --max-time 5 -o /dev/null "$1/ready"; do
     if ! kill -0 "$gateway" 2>/dev/null; then
       cat "$2" >&2
@@ -105,7 +105,9 @@ if [ "$instances" != 1 ]; then
   say "Starting Nginx on port $nginx_port"
   folder=$(realpath "$data")/nginx
   mkdir -p "$folder"
-  nginx/local.sh "$nginx_port" "$folder" "${ports[@]/#/127.0.0.1:}" >"$folder/nginx.conf"
+  address=${bind%:*}
+  case $address in 0.0.0.0) address=127.0.0.1 ;; '[::]') address='[::1]' ;; esac
+  nginx/local.sh "$nginx_port" "$folder" "${ports[@]/#/$address:}" >"$folder/nginx.conf"
   nginx -c "$folder/nginx.conf" -g 'daemon off;' 2>>"$folder/error.log" &
   started+=($!)
   until listening 127.0.0.1 "$nginx_port"; do

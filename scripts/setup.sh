@@ -39,6 +39,7 @@ missing_packages() {
   lacks_command npm && echo npm
   lacks_command git && echo git
   lacks_command wrk && echo wrk
+  lacks_command ip && echo iproute2
   lacks_nchan && echo libnginx-mod-nchan
   [ "$1" = test ] && return
   lacks_fuzzer && echo clang libclang-rt-dev

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +22,7 @@ from typing import NamedTuple
 
 from tests.followers import StreamFollower
 from tests.redis_server import RedisServer, Sentinel
-from tests.serving import Gateway, free_port, wait_until
+from tests.serving import POLYGLOT, Gateway, free_port, wait_until
 
 VOLATILE = ("--save", "", "--appendonly", "no")
 DURABLE = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
@@ -45,14 +47,59 @@ class Counts(NamedTuple):
     """Seconds between two acknowledgements, at most."""
 
 
+class Network:
+    """A network namespace for one instance, with one link to its clients and another to Redis, which can be cut."""
+
+    client_host = "10.231.1.2"
+    redis_host = "10.231.2.1"
+
+    def __init__(self) -> None:
+        self.name = f"polyglot-{os.getpid()}"
+        self._ip("netns", "add", self.name)
+        for number, subnet in enumerate((self.client_host, self.redis_host)):
+            outside, inside = f"pg{number}o{os.getpid() % 10**6}", f"pg{number}i"
+            network = subnet.rpartition(".")[0]
+            self._ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", self.name)
+            self._ip("addr", "add", f"{network}.1/30", "dev", outside)
+            self._ip("link", "set", outside, "up")
+            self._ip("-n", self.name, "addr", "add", f"{network}.2/30", "dev", inside)
+            self._ip("-n", self.name, "link", "set", inside, "up")
+
+    @staticmethod
+    def _ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True)
+
+    def gateway(self, folder: Path, port: int, arguments: tuple[str, ...], environment: dict[str, str]) -> Gateway:
+        """An instance in the namespace."""
+        command = ("ip", "netns", "exec", self.name, *POLYGLOT, "serve", "--bind", f"0.0.0.0:{port}")
+        return Gateway(folder, port, arguments, environment, command, host=self.client_host)
+
+    @contextlib.contextmanager
+    def cut(self) -> Iterator[None]:
+        """Nothing passes between the instance and Redis, and neither is told."""
+        self._ip("-n", self.name, "link", "set", "pg1i", "down")
+        try:
+            yield
+        finally:
+            self._ip("-n", self.name, "link", "set", "pg1i", "up")
+
+    def close(self) -> None:
+        """Remove it, and the links with it."""
+        self._ip("netns", "del", self.name)
+
+
 class Stage:
     """The parts of one run."""
 
-    def __init__(self, stack: contextlib.ExitStack, folder: Path, options: tuple[str, ...]) -> None:
+    def __init__(
+        self, stack: contextlib.ExitStack, folder: Path, options: tuple[str, ...], network: Network | None
+    ) -> None:
         self.stack = stack
         self.folder = folder
         self.port = free_port()
-        self.redis = RedisServer(folder / "redis", *options, port=self.port)
+        self.network = network
+        host = network.redis_host if network else "127.0.0.1"
+        self.redis = RedisServer(folder / "redis", *options, port=self.port, host=host)
         stack.callback(self.redis.close)
         self.url = self.redis.url
         self.gateways: list[Gateway] = []
@@ -61,7 +108,11 @@ class Stage:
         """Two instances; one takes publishes, the other has the reader."""
         for number in range(2):
             environment = {"REDIS_URL": self.url, "DATA_DIR": f"data-{number}", "LOG_LEVEL": "error"}
-            gateway = Gateway(self.folder, free_port(), ("--workers", "1"), environment)
+            arguments = ("--workers", "1")
+            if self.network and number == 0:
+                gateway = self.network.gateway(self.folder, free_port(), arguments, environment)
+            else:
+                gateway = Gateway(self.folder, free_port(), arguments, environment)
             self.stack.callback(gateway.kill_everything)
             self.gateways.append(gateway)
         for gateway in self.gateways:
@@ -71,15 +122,16 @@ class Stage:
 class Publisher(threading.Thread):
     """Publishes until it is stopped."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         super().__init__(daemon=True)
+        self.host = host
         self.port = port
         self.acks: list[tuple[str, int, str]] = []  # epoch, offset, data
         self.longest = 0.0
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
         last = time.monotonic()
         while not self.stopped.is_set():
             key = str(uuid.uuid4())
@@ -160,6 +212,12 @@ def cut_connections(stage: Stage) -> None:
         stage.redis.client.client_kill_filter(_type=kind, skipme=True)
 
 
+def cut_network(stage: Stage) -> None:
+    assert stage.network
+    with stage.network.cut():
+        time.sleep(5)
+
+
 def kill_reader_instance(stage: Stage) -> None:
     stage.gateways[1].kill_everything()
 
@@ -187,6 +245,8 @@ class Scenario(NamedTuple):
     fault: Fault
     options: tuple[str, ...] = VOLATILE
     prepare: Fault | None = None
+    network: bool = False
+    """In a network namespace, which takes root."""
 
 
 SCENARIOS = {
@@ -196,6 +256,7 @@ SCENARIOS = {
     "Redis answers nobody for 10 s": Scenario(pause),
     "Redis killed, a replica takes over (Sentinel)": Scenario(fail_over, VOLATILE, with_sentinel),
     "all connections to Redis cut": Scenario(cut_connections),
+    "the network between an instance and Redis cut for 5 s": Scenario(cut_network, network=True),
     "`FLUSHALL`": Scenario(flush),
     "eviction (`maxmemory`)": Scenario(evict),
     "the reader's instance killed": Scenario(kill_reader_instance),
@@ -205,13 +266,14 @@ SCENARIOS = {
 def run(scenario: Scenario, folder: Path) -> Counts:
     """Break one thing, and count."""
     with contextlib.ExitStack() as stack:
-        stage = Stage(stack, folder, scenario.options)
+        network = stack.enter_context(contextlib.closing(Network())) if scenario.network else None
+        stage = Stage(stack, folder, scenario.options, network)
         if scenario.prepare:
             scenario.prepare(stage)
         stage.start_gateways()
         reader = Reader(stage.gateways[1].port, "room", since=0)
         reader.follow()
-        publisher = Publisher(stage.gateways[0].port)
+        publisher = Publisher(stage.gateways[0].host, stage.gateways[0].port)
         publisher.start()
         publisher.wait_for(BEFORE)
         if scenario.fault is kill_reader_instance:

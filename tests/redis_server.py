@@ -36,8 +36,8 @@ class RedisServer:
         client: Asks it, for tests alone.
     """
 
-    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
-        """Start it; `options` are arguments of redis-server. With a port, it listens there on loopback instead."""
+    def __init__(self, folder: Path, *options: str, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Start it; `options` are arguments of redis-server. With a port, its URL is that of `host`."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._options = options
@@ -45,13 +45,16 @@ class RedisServer:
         # The address of a Unix socket has 108 bytes at most, and folders of tests have long names.
         self._socket = Path(f"/tmp/polyglot-redis-{os.getpid()}-{time.monotonic_ns()}.sock")
         self._port = port
-        self.url = f"redis://127.0.0.1:{port}" if port else f"unix://{self._socket}"
+        self._host = host
+        self.url = f"redis://{host}:{port}" if port else f"unix://{self._socket}"
         self.client = redis.Redis.from_url(self.url)
         self.start()
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command = ["redis-server", "--port", str(self._port), "--bind", self._host, "--dir", str(self._folder)]
+        if self._host != "127.0.0.1":
+            command += ["--protected-mode", "no"]
         command += ["--loglevel", "warning", "--unixsocket", str(self._socket), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_for_answer(self.client, self._process)

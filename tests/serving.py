@@ -41,7 +41,8 @@ def is_running(pid: int) -> bool:
 class Gateway:
     """One running `polyglot serve`, and a client of it.
 
-    `command` runs it in another way, and then `said` is what its log says once it listens.
+    `command` runs it in another way, and then `said` is what its log says once it listens; `host` is where, when
+    that is not this machine's loopback.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Gateway:
         environment: dict[str, str],
         command: tuple[str, ...] | None = None,
         said: str = "polyglot: serving",
+        host: str = "127.0.0.1",
     ) -> None:
         self.folder = folder
+        self.host = host
         self.port = port
         self.said = said
         self.log = folder / f"log-{port}-{time.monotonic_ns()}.txt"
@@ -82,7 +85,7 @@ class Gateway:
         app: str = "demo",
     ) -> http.client.HTTPResponse:
         """Send one request on a connection of its own; the body of the answer is in its `.body`."""
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)) as connection:
             sent = {"X-API-Key": self.key_of(app), "Content-Type": "application/json", **(headers or {})}
             connection.request(method, path, body, sent)
             response = connection.getresponse()

@@ -56,6 +56,7 @@ void HttpSession::on_readable() {
       keep(bytes);
     } else {
       in_.append(bytes);
+      if (phase_ == Phase::body) request_->at(in_.data());
       if (!may_be_whole()) continue;
       bytes = in_;
       take_requests(bytes);
@@ -95,9 +96,12 @@ void HttpSession::keep(std::string_view bytes) {
   } else {
     in_.assign(bytes);
   }
-  if (phase_ == Phase::body && !ends_ && !request_->has_chunked_body()) {
+  if (phase_ != Phase::body) return;
+  if (!ends_ && !request_->has_chunked_body()) {
     in_.reserve(request_->head_size() + std::min<std::uint64_t>(request_->content_length(), body_limit()));
   }
+  // The memory that all share has other requests next.
+  request_->at(in_.data());
 }
 
 void HttpSession::take_requests(std::string_view& bytes) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -10,11 +11,26 @@ from pydantic_settings import BaseSettings
 
 from polyglot_gateway.settings_apps import Number
 
+_HOST = re.compile(r"[^:\s]+:\d+|\[[0-9A-Fa-f:]+\]:\d+")
+
 
 def _url(secret: SecretStr) -> SecretStr:
-    parts = urlsplit(secret.get_secret_value())
-    if secret.get_secret_value() and parts.scheme not in ("redis", "rediss", "unix", "sentinel"):
+    url = secret.get_secret_value()
+    scheme = url.partition("://")[0]
+    if url and scheme not in ("redis", "rediss", "unix", "sentinel"):
         raise ValueError("must begin with redis://, rediss:// (TLS), unix:// or sentinel://")
+    try:
+        parts = urlsplit(url)
+        if scheme == "sentinel":
+            hosts = parts.netloc.rpartition("@")[2].split(",")
+            right = bool(parts.path.strip("/")) and all(_HOST.fullmatch(host) for host in hosts)
+        else:
+            right = parts.port is None or parts.port > 0
+    except ValueError:
+        right = False
+    if not right:
+        # What is wrong may be a part of the password.
+        raise ValueError("has no right host and port; in a password, write / as %2F, # as %23 and so on") from None
     return secret
 
 

@@ -129,6 +129,8 @@ class Client {
     if (take(2) != "\r\n") throw std::runtime_error("a chunk without its end");
     return chunk;
   }
+  // Nothing more will be sent.
+  void end() { ::shutdown(fd_, SHUT_WR); }
   // Whatever comes until the server closes, or resets, the connection.
   std::string rest() {
     while (receive_some() > 0) continue;

@@ -82,6 +82,32 @@ TEST_F(ServerTest, ReadsARequestInAnyThreePieces) {
   }
 }
 
+// What is said of a request that never became whole is said of that request, whatever others sent meanwhile.
+TEST_F(ServerTest, RefusesWhatEndsTooEarlyByItsOwnHead) {
+  const auto head = [](const std::string& line, const std::string& id) {
+    return line + " HTTP/1.1\r\nHost: a\r\nX-API-Key: valid_key_app\r\nX-Request-Id: " + id +
+           "\r\nContent-Length: 1000\r\n\r\nxx";
+  };
+  const std::string own(40, 'a'), others(40, 'b');
+  for (const char* line : {"POST /foo", "POST /apps/app/publish"}) {
+    for (const std::size_t pieces : {1U, 2U}) {
+      Client client(port_), other(port_);
+      const std::string request = head(line, own);
+      client.send(request.substr(0, request.size() / pieces));
+      Client(port_).ask(get("/alive"));  // by then it was read
+      if (pieces == 2) client.send(request.substr(request.size() / 2));
+      Client(port_).ask(get("/alive"));
+      other.send(head(line, others));
+      Client(port_).ask(get("/alive"));
+      client.end();
+      const std::string said = client.rest();
+      EXPECT_NE(said.find("HTTP/1.1 400"), std::string::npos) << said;
+      EXPECT_NE(said.find(own), std::string::npos) << said;
+      EXPECT_EQ(said.find(others), std::string::npos) << said;
+    }
+  }
+}
+
 TEST_F(ServerTest, TakesNewRulesWhileRequestsRun) {
   std::atomic<bool> ended{false};
   std::thread reloads([&] {

@@ -145,12 +145,16 @@ def check_redis(settings: Settings) -> Finding:
     link = RedisLink(settings.redis())
     try:
         version = link.version()
+        forgets = link.forgets()
     except GatewayError as error:
         return Finding("redis", "fail", error.message, "start Redis, or mend REDIS_URL or REDIS_HOST")
     finally:
         link.close()
     if version < OLDEST_REDIS:
         return Finding("redis", "fail", f"version {'.'.join(map(str, version))}", "use Redis 7.0 or later")
+    if forgets:
+        mend = "in redis.conf: maxmemory-policy noeviction"
+        return Finding("redis", "warn", f"maxmemory-policy {forgets}: it may forget idempotency keys early", mend)
     return Finding("redis", "ok", f"version {'.'.join(map(str, version))}")
 
 

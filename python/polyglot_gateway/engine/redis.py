@@ -245,8 +245,8 @@ class RedisEngine:
     def _renew(self, app: str, channel: str, epoch: int) -> None:
         """End an epoch because another Redis, or a new life of it, may lack some of its events."""
         self._link.ask(
-            "FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, epoch + new_epoch() % 2**40 + 1,
-            self._keys.news, f"{app}:{channel}", self._link.durable(),
+            "FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, new_epoch(),
+            self._keys.news, f"{app}:{channel}",
         )  # fmt: skip
 
     def _command(
@@ -265,7 +265,6 @@ class RedisEngine:
         return [
             "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel), "" if since is None else since,
             "" if until is None else until, str(int(epoch, 16)) if epoch else "", limit, int(reverse), size, not_before,
-            self._link.durable(),
         ]  # fmt: skip
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from secrets import randbits
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from redis.exceptions import ResponseError
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, CONNECT_SECONDS, LIBRARY, Command, RedisLink, refusal
-from polyglot_gateway.errors import EngineUnavailable
+from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 MOST_EVENTS = 1000
 """In one call of the function, during which Redis does nothing else."""
@@ -30,8 +31,8 @@ class Bounds(Protocol):
 
 
 def new_epoch() -> int:
-    """A random number of 63 bits that is not 0: there is room for greater ones."""
-    return randbits(63) or 1
+    """A random number of 64 bits that is not 0."""
+    return randbits(64) or 1
 
 
 class _Job:
@@ -84,33 +85,46 @@ class RedisAppender:
         job = _Job(app, submission)
         with self._gathering:
             self._jobs.append(job)
-        if not self._sending.acquire(timeout=2 * (CONNECT_SECONDS + ANSWER_SECONDS)):
-            raise EngineUnavailable("Redis is too slow: what was sent to it before is not answered yet.")
-        try:
+        if self._sending.acquire(timeout=2 * (CONNECT_SECONDS + ANSWER_SECONDS)):
+            try:
+                if not job.done:
+                    with self._gathering:
+                        jobs, self._jobs = self._jobs, []
+                    self._send(jobs)
+            finally:
+                self._sending.release()
+        elif not job.done:
+            with self._gathering:
+                waits = job in self._jobs
+                if waits:
+                    self._jobs.remove(job)
+            if waits:
+                raise EngineUnavailable("Redis is too slow: what was sent to it before is not answered yet.")
             if not job.done:
-                with self._gathering:
-                    jobs, self._jobs = self._jobs, []
-                self._send(jobs)
-        finally:
-            self._sending.release()
+                raise EngineDown("Redis is too slow: what was sent to it is not answered yet.")
         if job.error:
             raise job.error
 
     def _send(self, jobs: list[_Job]) -> None:
-        calls = list(self._calls(jobs))
         try:
-            durable = self._link.durable()
-            commands = [self._command(call, durable) for call in calls]
-            answers = self._link.send([*self._listings(calls), *commands])
-            for call, answer in zip(calls, answers[len(answers) - len(calls) :], strict=True):
+            calls = list(self._calls(jobs))
+            answers = self._link.send([*self._listings(calls), *map(self._command, calls)])
+            answers = answers[len(answers) - len(calls) :]
+            for call, answer in zip(calls, answers, strict=True):
                 self._settle(call, answer)
-            self._list_new_lives(calls, answers[len(answers) - len(calls) :])
-        except EngineUnavailable as error:
+        except BaseException as error:
+            # Nobody may take this for an acknowledgement.
+            said = error if isinstance(error, EngineUnavailable) else EngineDown("Appending to Redis failed.")
             for job in jobs:
-                job.error = error
+                job.error = said
+            if said is error:
+                return
+            raise
         finally:
             for job in jobs:
                 job.done = True
+        with suppress(EngineUnavailable):  # they are kept, and on a list they will be with a later event
+            self._list_new_lives(calls, answers)
 
     def _calls(self, jobs: list[_Job]) -> Iterator[_Call]:
         """One call for each channel, or several of MOST_EVENTS events; each channel's events in order."""
@@ -130,12 +144,11 @@ class RedisAppender:
                 call.owners.append((job, index))
         yield from open_calls.values()
 
-    def _command(self, call: _Call, durable: str) -> Command:
+    def _command(self, call: _Call) -> Command:
         size, milliseconds = self._bounds(call.app, call.channel)
         return [
             "FCALL", f"{LIBRARY}_append", len(call.keys), *call.keys, new_epoch(), size, milliseconds,
-            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", durable,
-            *call.events,
+            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", *call.events,
         ]  # fmt: skip
 
     def _settle(self, call: _Call, answer: Any) -> None:

@@ -12,6 +12,9 @@ from redis.exceptions import RedisError, TimeoutError
 
 from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, REST_SECONDS, RedisLink
 
+MOST_MESSAGES = 1000
+"""That one poll reads."""
+
 
 class RedisFeed:
     """A subscription to the news of all channels, made again whenever it was lost. For one thread.
@@ -62,8 +65,9 @@ class RedisFeed:
         """Let go of everything. Idempotent."""
         self._drop()
         for fd in (self._fd, self._silent):
-            with contextlib.suppress(OSError):
+            if fd >= 0:
                 os.close(fd)
+        self._fd = self._silent = -1
 
     def __del__(self) -> None:
         self.close()
@@ -72,22 +76,24 @@ class RedisFeed:
         """All that came; when nothing did, also what is on its way."""
         assert self._pubsub
         names: dict[tuple[str, str], None] = {}
-        asked = False
-        while True:
-            message = self._pubsub.get_message(timeout=ANSWER_SECONDS if asked else 0)
-            if message is None and names:
-                return list(names)
-            if message is None and asked:
-                raise TimeoutError("no answer")
+        asked = answered = False
+        for _ in range(MOST_MESSAGES):
+            message = self._pubsub.get_message(timeout=ANSWER_SECONDS if asked and not answered else 0)
             if message is None:
-                # Redis answers in order: behind the answer to this there is nothing older.
+                if names or answered:
+                    break
+                if asked:
+                    raise TimeoutError("no answer")
+                # Redis answers in order: behind the answer to this there is nothing older. What came with it is read
+                # too, or it would lie in the parser's memory, where the descriptor does not show it.
                 self._pubsub.ping()
                 asked = True
             elif message["type"] == "message":
                 app, _, channel = message["data"].decode().partition(":")
                 names[app, channel] = None
             elif message["type"] == "pong":
-                return list(names)
+                answered = True
+        return list(names)
 
     def _subscribe(self) -> None:
         pubsub: PubSub = self._link.client.pubsub()  # type: ignore[no-untyped-call]

@@ -23,8 +23,8 @@ ANSWER_SECONDS = 2.0
 REST_SECONDS = 0.25
 """After a failure, nothing is asked of Redis for so long: all that comes meanwhile is refused at once."""
 
-DURABLE_SECONDS = 10.0
-"""So long what Redis says of its durability is believed."""
+AT_ONCE = 32
+"""Requests that are sent to Redis at a time, each over a connection of its own; more wait their turn."""
 
 OLDEST_REDIS = (7, 0, 0)
 """The first with functions, and with ids of streams that say how many entries were added."""
@@ -51,10 +51,10 @@ class RedisLink:
             ValueError: The URL is none of these.
         """
         self.client = _client(url)
-        self._durable = ("0", 0.0)
         self._trouble = ""
         self._rests_until = 0.0
         self._loading = threading.Lock()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._closed = False
 
     def send(self, commands: Iterable[Command]) -> list[Any]:
@@ -92,24 +92,6 @@ class RedisLink:
             return error.message
         return ""
 
-    def durable(self) -> str:
-        """Whether no answered append can be missing from this Redis: "1" when that is so, else "0".
-
-        It is when each is on the disk before its answer, and this Redis never took over from another.
-
-        Raises:
-            EngineUnavailable: Redis does not answer.
-        """
-        known, until = self._durable
-        if time.monotonic() >= until:
-            disk, replication = self.send([("CONFIG GET", "append*"), ("INFO", "replication")])
-            known = "0"
-            if not isinstance(disk, ResponseError) and not isinstance(replication, ResponseError):
-                on_disk = (disk.get("appendonly"), disk.get("appendfsync")) == ("yes", "always")
-                known = "1" if on_disk and not str(replication["master_replid2"]).strip("0") else "0"
-            self._durable = (known, time.monotonic() + DURABLE_SECONDS)
-        return known
-
     def version(self) -> tuple[int, ...]:
         """The version of Redis.
 
@@ -119,10 +101,19 @@ class RedisLink:
         found = self.ask("INFO", "server")["redis_version"]
         return tuple(int(part) for part in str(found).split(".") if part.isdigit())
 
+    def forgets(self) -> str:
+        """The policy by which Redis drops keys when its memory is full; empty when it drops none.
+
+        Raises:
+            EngineUnavailable: Redis does not answer, or refuses.
+        """
+        memory = self.ask("INFO", "memory")
+        policy = str(memory["maxmemory_policy"])
+        return policy if int(memory["maxmemory"]) > 0 and policy != "noeviction" else ""
+
     def failed(self, error: RedisError) -> EngineDown:
         """Take note of a failure; returns what to raise."""
         said = str(error) or type(error).__name__
-        self._durable = ("0", 0.0)  # another may be there when it answers again
         self._trouble = f"Redis does not answer: {said.rstrip('.')}."
         self._rests_until = time.monotonic() + REST_SECONDS
         return EngineDown(self._trouble)
@@ -148,10 +139,14 @@ class RedisLink:
         pipeline = self.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        if not self._turns.acquire(timeout=CONNECT_SECONDS + ANSWER_SECONDS):
+            raise EngineUnavailable("Redis is too slow: what was sent to it before is not answered yet.")
         try:
             return pipeline.execute(raise_on_error=False)
         except RedisError as error:
             raise self.failed(error) from error
+        finally:
+            self._turns.release()
 
     def _load(self) -> None:
         """Give Redis the functions. Those of another number stay, for gateways of another version."""

@@ -21,6 +21,8 @@ from polyglot_gateway.realtime.hub import Hub, Subscription
 HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
 _PAGE = 100
+_DOWN_SECONDS = 1.0
+"""After which an engine that did not answer is asked again."""
 
 _log = structlog.get_logger("polyglot_gateway.realtime")
 
@@ -97,19 +99,22 @@ class EventStream:
         yield from self._send(b"retry: %d\nid: %s\n\n" % (RETRY_MILLISECONDS, start))
         app, channel = self._subscription.key
         news = self._subscription.news
+        down = False
         while not self._hub.draining:
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
                 blocks = page_blocks(page)
                 del page  # while the reader takes its time, its events are in memory once
                 yield from self._send(blocks)
-            elif not news.wait(self._heartbeat):
+            elif not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
                 yield from self._send(b":\n\n")
             news.clear()
+            down = False
             try:
                 page = self._engine.read(app, channel, offset, epoch, _PAGE)
             except EngineDown as error:
-                # The reader stays, and gets what it missed when the engine is back: then the hub wakes everybody.
+                # The reader stays, and gets what it missed when the engine is back.
+                down = True
                 _log.warning("a stream waits", app=app, channel=channel, code=error.code, reason=error.message)
                 page = Page(epoch, offset, [], None)
             except GatewayError as error:

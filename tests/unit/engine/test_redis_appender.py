@@ -56,22 +56,25 @@ def test_what_is_in_flight_travels_together(
 def test_a_batch_beyond_a_calls_bounds_goes_in_several(
     redis: RedisServer, appender: RedisAppender, gateway: _core.Gateway
 ) -> None:
-    submissions = [
-        gateway.prepare_batch(
-            "demo", json.dumps({"events": [{"channel": "room", "type": "t", "data": n}] * 700}).encode()
-        )
-        for n in range(2)
-    ]
+    bodies = [json.dumps({"events": [{"channel": "room", "type": "t", "data": n}] * 700}).encode() for n in range(4)]
+    submissions = [gateway.prepare_batch("demo", body) for body in bodies]
     with redis.paused():
         threads = [threading.Thread(target=appender.append, args=("demo", one)) for one in submissions]
-        for thread in threads:
+        threads[0].start()
+        while not appender._sending.locked() or appender._jobs:
+            threading.Event().wait(0.001)
+        for thread in threads[1:]:
             thread.start()
+        while len(appender._jobs) < 3:
+            threading.Event().wait(0.001)
     for thread in threads:
         thread.join()
     offsets = [[result["offset"] for result in json.loads(one.results())["results"]] for one in submissions]
-    assert sorted(offsets[0] + offsets[1]) == list(range(1, 1401))
-    assert all(one == list(range(one[0], one[0] + 700)) for one in offsets), "each batch is in its order"
-    assert MOST_EVENTS < 1400
+    assert sorted(offset for one in offsets for offset in one) == list(range(1, 2801))
+    assert all(one == sorted(one) for one in offsets), "each batch is in its order"
+    assert MOST_EVENTS == 1000
+    # The first finds no functions there, which counts as a call; then the others' 2100 events in three.
+    assert calls(redis) == 2 + 3
 
 
 def test_a_refused_channel_does_not_refuse_the_others(
@@ -119,3 +122,34 @@ def test_the_counters_say_what_became_of_them(appender: RedisAppender, gateway: 
         submission.results()
     counters = gateway.counters()
     assert (counters["publishes"], counters["replays"], counters["refused.invalid_channel"]) == (1, 1, 2)
+
+
+def test_nobody_takes_a_failure_for_an_acknowledgement(
+    link: RedisLink, appender: RedisAppender, gateway: _core.Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong where all is sent for all."""
+    publish(appender, gateway, "first")
+    sent = threading.Event()
+    outcomes: list[object] = []
+
+    def fail(commands: object) -> list[object]:
+        sent.wait(10)
+        raise MemoryError
+
+    def try_to_publish() -> None:
+        try:
+            outcomes.append(publish(appender, gateway, "lost"))
+        except (MemoryError, EngineDown) as error:
+            outcomes.append(type(error))
+
+    monkeypatch.setattr(link, "send", fail)
+    threads = [threading.Thread(target=try_to_publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(appender._jobs) < 3:
+        threading.Event().wait(0.001)
+    sent.set()
+    for thread in threads:
+        thread.join()
+    assert set(outcomes) <= {MemoryError, EngineDown}
+    assert len(outcomes) == 4

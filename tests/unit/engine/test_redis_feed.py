@@ -1,6 +1,9 @@
+import os
 import select
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.redis_server import RedisServer
@@ -29,6 +32,34 @@ def test_what_was_said_before_a_poll_is_heard_by_it(redis: RedisServer, feed: Re
         redis.client.publish("news", f"demo:room:{number % 3}")
         assert feed.poll() == ([("demo", f"room:{number % 3}")], False)
         assert feed.poll() == QUIET
+
+
+def test_what_comes_with_the_answer_to_a_poll_is_not_slept_over(redis: RedisServer, feed: RedisFeed) -> None:
+    stop = threading.Event()
+
+    def say() -> None:
+        while not stop.is_set():
+            redis.client.publish("news", f"demo:{time.monotonic_ns()}")
+
+    teller = threading.Thread(target=say)
+    teller.start()
+    for _ in range(300):
+        feed.poll()
+    stop.set()
+    teller.join()
+    while feed.poll() != QUIET:
+        assert not is_readable(feed, 0) or feed.poll()
+    redis.client.publish("news", "demo:last")
+    assert is_readable(feed, PATIENCE)
+    assert feed.poll() == ([("demo", "last")], False)
+
+
+def test_closing_twice_closes_nothing_else(feed: RedisFeed) -> None:
+    feed.close()
+    with Path("/dev/null").open() as one, Path("/dev/null").open() as other:
+        feed.close()
+        assert os.fstat(one.fileno())
+        assert os.fstat(other.fileno())
 
 
 def test_who_waits_is_woken(redis: RedisServer, feed: RedisFeed) -> None:

@@ -2,13 +2,12 @@ import socket
 import threading
 import time
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
 from tests.redis_server import RedisServer
 
-from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, LIBRARY, OLDEST_REDIS, REST_SECONDS, RedisLink
+from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, AT_ONCE, LIBRARY, OLDEST_REDIS, REST_SECONDS, RedisLink
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 
@@ -115,17 +114,23 @@ def test_a_wrong_password_is_said(redis: RedisServer, link: RedisLink) -> None:
     redis.client.execute_command("AUTH", "secret")
 
 
-def test_only_a_redis_with_everything_on_its_disk_is_durable(tmp_path: Path, redis: RedisServer) -> None:
-    always = RedisServer(tmp_path / "always", "--appendonly", "yes", "--appendfsync", "always")
-    try:
-        links = [RedisLink(server.url) for server in (redis, always)]
-        assert [link.durable() for link in links] == ["0", "1"]
-        # One that followed another and took over may lack what that one answered last.
-        always.client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        always.client.execute_command("REPLICAOF", "NO", "ONE")
-        assert RedisLink(always.url).durable() == "0"
-    finally:
-        always.close()
+def test_more_may_ask_at_a_time_than_there_are_connections(link: RedisLink) -> None:
+    answers: list[object] = []
+    threads = [threading.Thread(target=lambda: answers.append(link.ask("PING"))) for _ in range(5 * AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 5 * AT_ONCE
+    assert link.trouble() == ""
+
+
+def test_a_redis_that_drops_keys_says_so(redis: RedisServer, link: RedisLink) -> None:
+    assert link.forgets() == ""
+    redis.client.config_set("maxmemory-policy", "allkeys-lru")
+    assert link.forgets() == "", "without a limit it drops none"
+    redis.client.config_set("maxmemory", 1 << 30)
+    assert link.forgets() == "allkeys-lru"
 
 
 def test_the_version_is_known(link: RedisLink) -> None:
