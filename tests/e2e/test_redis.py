@@ -244,6 +244,16 @@ def test_who_waits_before_the_first_event_misses_none(redis: RedisServer, instan
     assert two.history("room", f"since=0&epoch={position['epoch']}")["gap"]["reason"] == "epoch_changed"
 
 
+def test_more_streams_than_connections_to_redis(instances: Instances) -> None:
+    (one,) = instances(1)
+    streams = [one.subscribe("room", "?since=0") for _ in range(150)]
+    publish(one, "room", "to all")
+    assert {stream.next()[1]["data"] for stream in streams} == {"to all"}
+    assert publish(one, "room", "goes on")["offset"] == 2
+    for stream in streams:
+        stream.close()
+
+
 def test_a_killed_instance_is_replaced_by_another(instances: Instances) -> None:
     one, two = instances(2)
     follower = StreamFollower(two.port, "room", since=0).follow()

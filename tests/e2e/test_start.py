@@ -24,9 +24,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 def two_free_ports() -> int:
     """The first of two in a row, of those that the kernel gives nobody."""
     for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        with contextlib.suppress(OSError):
-            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
-                return port
+        ends = ("127.0.0.1", port), ("127.0.0.1", port + 1)
+        with contextlib.suppress(OSError), socket.create_server(ends[0]), socket.create_server(ends[1]):
+            return port
     raise AssertionError("no two ports in a row are free")
 
 
