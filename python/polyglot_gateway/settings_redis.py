@@ -23,9 +23,12 @@ def _url(secret: SecretStr) -> SecretStr:
         parts = urlsplit(url)
         if scheme == "sentinel":
             hosts = parts.netloc.rpartition("@")[2].split(",")
-            right = bool(parts.path.strip("/")) and all(_HOST.fullmatch(host) for host in hosts)
+            ports = [int(host.rpartition(":")[2]) for host in hosts if _HOST.fullmatch(host)]
+            right = (
+                bool(parts.path.strip("/")) and len(ports) == len(hosts) and all(0 < port < 65_536 for port in ports)
+            )
         else:
-            right = parts.port is None or parts.port > 0
+            right = scheme == "unix" or (parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment)
     except ValueError:
         right = False
     if not right:

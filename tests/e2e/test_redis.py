@@ -244,12 +244,19 @@ def test_who_waits_before_the_first_event_misses_none(redis: RedisServer, instan
     assert two.history("room", f"since=0&epoch={position['epoch']}")["gap"]["reason"] == "epoch_changed"
 
 
-def test_more_streams_than_connections_to_redis(instances: Instances) -> None:
+def test_more_streams_than_connections_to_redis(redis: RedisServer, instances: Instances) -> None:
     (one,) = instances(1)
     streams = [one.subscribe("room", "?since=0") for _ in range(150)]
     publish(one, "room", "to all")
     assert {stream.next()[1]["data"] for stream in streams} == {"to all"}
     assert publish(one, "room", "goes on")["offset"] == 2
+    assert {stream.next()[1]["data"] for stream in streams} == {"goes on"}
+    with redis.paused():
+        redis_is_missed = wait_until(lambda: not one.is_ready(), "somebody to miss Redis")
+        assert redis_is_missed
+        time.sleep(3)  # longer than any of them waits for an answer
+    publish(one, "room", "again")
+    assert {stream.next()[1]["data"] for stream in streams} == {"again"}, "none was cut"
     for stream in streams:
         stream.close()
 
@@ -278,6 +285,33 @@ def test_every_key_has_a_ttl(redis: RedisServer, instances: Instances) -> None:
     keys = list(redis.client.scan_iter())
     assert len(keys) == 5
     assert all(redis.client.ttl(key) > 0 for key in keys), [(key, redis.client.ttl(key)) for key in keys]
+
+
+def test_a_user_with_the_rights_that_the_documentation_names(redis: RedisServer, spawn: Callable[..., Gateway]) -> None:
+    said = (Path(__file__).parents[2] / "docs" / "instances.md").read_text()
+    rights = said.partition("`ACL SETUSER polyglot on >secret ")[2].partition("`")[0].split()
+    redis.client.execute_command("ACL", "SETUSER", "polyglot", "on", ">secret", *rights)
+    url = redis.url.replace("unix://", "unix://polyglot:secret@")
+    one = spawn("--workers", "1", REDIS_URL=url).wait_until_ready()
+    stream = one.subscribe("room", "?since=0")
+    assert publish(one, "room", 1)["offset"] == 1
+    assert stream.next()[1]["data"] == 1
+    assert one.request("DELETE", "/apps/demo/channels/room/history").status == 200
+    assert json.loads(one.request("GET", "/apps/demo/channels").body)["channels"]
+    stream.close()
+
+
+@pytest.mark.parametrize("missing", ["-info", "resetchannels"])
+def test_a_user_without_a_right_leaves_no_trace(
+    redis: RedisServer, spawn: Callable[..., Gateway], missing: str
+) -> None:
+    redis.client.execute_command("ACL", "SETUSER", "polyglot", "on", ">secret", "~*", "&*", "+@all", missing)
+    one = spawn("--workers", "1", REDIS_URL=redis.url.replace("unix://", "unix://polyglot:secret@"))
+    wait_until(lambda: "polyglot: serving" in one.log.read_text(), "the gateway to serve")
+    body = b'{"type":"message","data":1}'
+    refused = one.request("POST", "/apps/demo/channels/room/publish", body, {"Idempotency-Key": "k"})
+    assert (refused.status, json.loads(refused.body)["code"]) == (503, "engine_unavailable")
+    assert not redis.client.keys("polyglot:{demo:room}*")
 
 
 def test_a_full_redis_refuses_and_goes_on(redis: RedisServer, instances: Instances) -> None:

@@ -228,19 +228,20 @@ class RedisEngine:
     ) -> _Read:
         self._check(app, channel)
         command = self._command(app, channel, since, until, epoch, limit, reverse, size)
-        while True:
-            answer = self._link.ask(*command)
-            found = self._parse(answer)
-            if found:
-                return found
-            if answer:
-                self._renew(app, channel, int(answer[0]))
-                continue
-            # Who stands in a channel before its first event is in an epoch too, and so the channel has to be.
-            self._link.ask(
-                "FCALL", f"{LIBRARY}_begin", 1, self._keys.stream(app, channel), new_epoch(),
-                self._bounds(app, channel)[1],
-            )  # fmt: skip
+        with self._link.turn():
+            while True:
+                answer = self._link.ask(*command)
+                found = self._parse(answer)
+                if found:
+                    return found
+                if answer:
+                    self._renew(app, channel, int(answer[0]))
+                    continue
+                # Who stands in a channel before its first event is in an epoch too, and so the channel has to be.
+                self._link.ask(
+                    "FCALL", f"{LIBRARY}_begin", 1, self._keys.stream(app, channel), new_epoch(),
+                    self._bounds(app, channel)[1],
+                )  # fmt: skip
 
     def _renew(self, app: str, channel: str, epoch: int) -> None:
         """End an epoch because another Redis, or a new life of it, may lack some of its events."""

@@ -13,6 +13,9 @@
 -- the events that are left stay, and the next append, or the first reader, ends the epoch before. `real` is 0 for a
 -- channel that somebody asked for and 1 for one that has had events, of which forgetting may have left none.
 --
+-- Redis does not undo what a function did before it failed. So all that may be forbidden to the gateway's user (INFO,
+-- PUBLISH) comes before the first write; news that turns out to be none does no harm.
+--
 -- Epochs are numbers beyond 2^53, and stay texts here.
 
 local run_id  -- of this process, in which the library was loaded anew
@@ -24,22 +27,23 @@ local function reign_now()
   return run_id .. string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 12)
 end
 
-local function set_life(key, life, epoch, real)
+local function set_life(key, life, reign, epoch, real)
   if life then redis.call('XGROUP', 'DESTROY', key, life) end
-  redis.call('XGROUP', 'CREATE', key, reign_now() .. ':' .. epoch .. ':' .. real, '0', 'MKSTREAM')
+  redis.call('XGROUP', 'CREATE', key, reign .. ':' .. epoch .. ':' .. real, '0', 'MKSTREAM')
 end
 
--- nil when there is no stream; else a table: offset and time of the newest event, 0 when there is none; epoch; real;
--- ended, whether the epoch has to end because its reign has; life, the name of the group.
+-- A table: reign, the present one; there, whether there is a stream; offset and time of the newest event, 0 when there
+-- is none; epoch; real; ended, whether the epoch has to end because its reign has; life, the name of the group.
 local function state_of(key)
-  if redis.call('EXISTS', key) == 0 then return nil end
-  local state = {offset = 0, time = 0, epoch = '0', real = '1', ended = true}
+  local state = {reign = reign_now(), there = false, offset = 0, time = 0, epoch = '0', real = '0', ended = true}
+  if redis.call('EXISTS', key) == 0 then return state end
+  state.there, state.real = true, '1'
   local group = redis.call('XINFO', 'GROUPS', key)[1]
   if group then
     state.life = group[2]
     local reign, epoch, real = string.match(state.life, '^(%x+):(%d+):(%d)$')
     if reign then
-      state.epoch, state.real, state.ended = epoch, real, reign ~= reign_now()
+      state.epoch, state.real, state.ended = epoch, real, reign ~= state.reign
     end
   end
   local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
@@ -57,10 +61,20 @@ end
 -- {epoch, for each event: its offset, or what was remembered, or '' when another event was}
 local function append(keys, args)
   local key = keys[1]
-  local state = state_of(key) or {offset = 0, time = 0, ended = true}
+  local state = state_of(key)
   local epoch = state.ended and args[1] or state.epoch
   local offset, time = state.offset, state.time
   local answer = {epoch}
+  local fresh = false
+  for i = 7, #args, 4 do
+    local remember = tonumber(args[i + 2])
+    fresh = remember == 0 or not redis.call('GET', keys[remember])
+    if fresh then break end
+  end
+  if fresh then
+    redis.call('PUBLISH', args[5], args[6])
+    if state.ended or state.real == '0' then set_life(key, state.life, state.reign, epoch, 1) end
+  end
   for i = 7, #args, 4 do
     local remember = tonumber(args[i + 2])
     local known = remember > 0 and redis.call('GET', keys[remember])
@@ -78,11 +92,9 @@ local function append(keys, args)
       answer[#answer + 1] = offset
     end
   end
-  if offset > state.offset then
-    if state.ended or state.real == '0' then set_life(key, state.life, epoch, 1) end
+  if fresh then
     redis.call('XTRIM', key, 'MAXLEN', args[2])
     redis.call('PEXPIRE', key, args[3])
-    redis.call('PUBLISH', args[5], args[6])
   end
   return answer
 end
@@ -91,11 +103,10 @@ end
 -- ARGV  epoch of the new life, TTL of the stream in ms, channel that is told and what it is told
 local function forget(keys, args)
   local state = state_of(keys[1])
-  local real = state and state.real or '0'
+  if state.real == '1' then redis.call('PUBLISH', args[3], args[4]) end
   redis.call('DEL', keys[1])
-  set_life(keys[1], nil, args[1], real)
+  set_life(keys[1], nil, state.reign, args[1], state.real)
   redis.call('PEXPIRE', keys[1], args[2])
-  if real == '1' then redis.call('PUBLISH', args[3], args[4]) end
   return redis.status_reply('OK')
 end
 
@@ -103,8 +114,9 @@ end
 -- KEYS  the stream
 -- ARGV  epoch of a new life, TTL of the stream in ms
 local function begin(keys, args)
-  if redis.call('EXISTS', keys[1]) == 0 then
-    set_life(keys[1], nil, args[1], 0)
+  local state = state_of(keys[1])
+  if not state.there then
+    set_life(keys[1], nil, state.reign, args[1], 0)
     redis.call('PEXPIRE', keys[1], args[2])
   end
   return redis.status_reply('OK')
@@ -115,9 +127,9 @@ end
 -- ARGV  the epoch, a new one, channel that is told and what it is told
 local function renew(keys, args)
   local state = state_of(keys[1])
-  if state and state.ended and state.epoch == args[1] then
-    set_life(keys[1], state.life, args[2], state.real)
+  if state.there and state.ended and state.epoch == args[1] then
     redis.call('PUBLISH', args[3], args[4])
+    set_life(keys[1], state.life, state.reign, args[2], state.real)
   end
   return redis.status_reply('OK')
 end
@@ -142,7 +154,7 @@ end
 local function read(keys, args)
   local key = keys[1]
   local state = state_of(key)
-  if not state then return {} end
+  if not state.there then return {} end
   if state.ended then return {state.epoch} end
   local last, epoch = state.offset, state.epoch
   local since, till, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[4])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,7 +25,7 @@ REST_SECONDS = 0.25
 """After a failure, nothing is asked of Redis for so long: all that comes meanwhile is refused at once."""
 
 AT_ONCE = 32
-"""Requests that are sent to Redis at a time, each over a connection of its own; more wait their turn."""
+"""Readers that ask Redis at a time, each over a connection of its own; more wait their turn."""
 
 OLDEST_REDIS = (7, 0, 0)
 """The first with functions, and with ids of streams that say how many entries were added."""
@@ -69,6 +70,9 @@ class RedisLink:
         missing = [place for place, answer in enumerate(answers) if _is_missing_function(answer)]
         if missing:
             self._load()
+            if any(command[0] == "FCALL" and place not in missing for place, command in enumerate(commands)):
+                # Another gateway gave them meanwhile. What is sent now would come behind what was done already.
+                raise EngineDown("Redis had just begun anew; only a part was done.")
             for place, answer in zip(missing, self._send([commands[place] for place in missing]), strict=True):
                 answers[place] = answer
         return answers
@@ -83,6 +87,17 @@ class RedisLink:
         if isinstance(answer, ResponseError):
             raise EngineUnavailable(refusal(answer))
         return answer
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """What as many ask as there are readers is asked within. Those who wait are not in the way of anybody else.
+
+        Raises:
+            EngineDown: Redis failed in the meantime.
+        """
+        with self._turns:
+            self.check()
+            yield
 
     def trouble(self) -> str:
         """Why Redis can't be used, one sentence; empty when it can."""
@@ -139,14 +154,10 @@ class RedisLink:
         pipeline = self.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        if not self._turns.acquire(timeout=CONNECT_SECONDS + ANSWER_SECONDS):
-            raise EngineUnavailable("Redis is too slow: what was sent to it before is not answered yet.")
         try:
             return pipeline.execute(raise_on_error=False)
         except RedisError as error:
             raise self.failed(error) from error
-        finally:
-            self._turns.release()
 
     def _load(self) -> None:
         """Give Redis the functions. Those of another number stay, for gateways of another version."""

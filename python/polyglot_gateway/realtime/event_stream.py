@@ -109,13 +109,14 @@ class EventStream:
             elif not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
                 yield from self._send(b":\n\n")
             news.clear()
-            down = False
             try:
                 page = self._engine.read(app, channel, offset, epoch, _PAGE)
+                down = False
             except EngineDown as error:
                 # The reader stays, and gets what it missed when the engine is back.
+                if not down:
+                    _log.warning("a stream waits", app=app, channel=channel, code=error.code, reason=error.message)
                 down = True
-                _log.warning("a stream waits", app=app, channel=channel, code=error.code, reason=error.message)
                 page = Page(epoch, offset, [], None)
             except GatewayError as error:
                 _log.warning("a stream ended", app=app, channel=channel, code=error.code, reason=error.message)

@@ -114,15 +114,31 @@ def test_a_wrong_password_is_said(redis: RedisServer, link: RedisLink) -> None:
     redis.client.execute_command("AUTH", "secret")
 
 
-def test_more_may_ask_at_a_time_than_there_are_connections(link: RedisLink) -> None:
-    answers: list[object] = []
-    threads = [threading.Thread(target=lambda: answers.append(link.ask("PING"))) for _ in range(5 * AT_ONCE)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 5 * AT_ONCE
-    assert link.trouble() == ""
+def test_more_may_wait_for_a_turn_than_there_are_connections(redis: RedisServer, link: RedisLink) -> None:
+    outcomes: list[object] = []
+
+    def ask() -> None:
+        try:
+            with link.turn():
+                outcomes.append(link.ask("PING"))
+        except EngineUnavailable as error:
+            outcomes.append(type(error))
+
+    def ask_at_once() -> None:
+        threads = [threading.Thread(target=ask) for _ in range(5 * AT_ONCE)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    ask_at_once()
+    assert outcomes == [True] * 5 * AT_ONCE
+    outcomes.clear()
+    with redis.paused():
+        began = time.monotonic()
+        ask_at_once()
+        assert outcomes == [EngineDown] * 5 * AT_ONCE
+        assert time.monotonic() - began < 2 * ANSWER_SECONDS, "they do not all wait for an answer"
 
 
 def test_a_redis_that_drops_keys_says_so(redis: RedisServer, link: RedisLink) -> None:
