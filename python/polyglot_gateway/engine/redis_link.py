@@ -28,7 +28,7 @@ AT_ONCE = 32
 """Readers that ask Redis at a time, each over a connection of its own; more wait their turn."""
 
 OLDEST_REDIS = (7, 0, 0)
-"""The first with functions, and with ids of streams that say how many entries were added."""
+"""The first with functions."""
 
 LIBRARY = "polyglot_1"
 """The library of functions in redis_functions.lua."""
