@@ -73,9 +73,11 @@ struct Loss {
 bool holds(const SegmentMap& map, std::uint32_t channel, std::uint64_t offset, std::uint64_t position,
            RecordHeader& record) {
   const Header& header = map.header();
-  if (position < header.tail.load(kRelaxed) || position >= header.head.load(kRelaxed)) return false;
-  return record_is_whole(map, position, record) && record.kind == RecordKind::event && record.channel == channel &&
-         record.offset == offset;
+  const std::uint64_t head = header.head.load(kRelaxed);
+  if (position < header.tail.load(kRelaxed) || position >= head) return false;
+  // One that reaches beyond a damaged head would be overwritten in part.
+  return record_is_whole(map, position, record) && record_bytes(record.payload) <= head - position &&
+         record.kind == RecordKind::event && record.channel == channel && record.offset == offset;
 }
 
 std::uint64_t epoch_after(const SegmentMap& map, std::uint64_t epoch) {

@@ -135,6 +135,19 @@ TEST_F(RecoveryTest, AChannelWithoutAReadableNameIsDroppedAndSaid) {
   EXPECT_EQ(read("d").last, 1U);
 }
 
+// The next append goes to the head, and would overwrite a part of the record.
+TEST_F(RecoveryTest, AnEventThatReachesBeyondADamagedHeadIsGivenUp) {
+  for (int i = 1; i <= 3; ++i) publish("c", std::to_string(i));
+  const std::uint64_t epoch = read("c").epoch;
+  map().header().head.store(map().ring(ref_of("c").index, 3).load() + 16);
+  reopen();
+  EXPECT_EQ(gateway_->segment().notices().size(), 1U);
+  EXPECT_EQ(read("c").last, 2U);
+  EXPECT_NE(read("c").epoch, epoch);
+  EXPECT_EQ(publish("c", "4").offset, 3U);
+  EXPECT_EQ(read("c").items.size(), 3U);
+}
+
 TEST_F(RecoveryTest, PositionsWithoutSenseSetTheFileAside) {
   publish("c", "1");
   map().header().tail.store(map().header().head.load() + 8);
