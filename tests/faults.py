@@ -18,9 +18,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tests.followers import StreamFollower
+from tests.followers import Place, StreamFollower
 from tests.redis_server import RedisServer, Sentinel
 from tests.serving import POLYGLOT, Gateway, free_port, wait_until
 
@@ -103,6 +103,7 @@ class Stage:
         stack.callback(self.redis.close)
         self.url = self.redis.url
         self.gateways: list[Gateway] = []
+        self.publisher: Publisher
 
     def start_gateways(self) -> None:
         """Two instances; one takes publishes, the other has the reader."""
@@ -127,6 +128,7 @@ class Publisher(threading.Thread):
         self.host = host
         self.port = port
         self.acks: list[tuple[str, int, str]] = []  # epoch, offset, data
+        self.refused = 0
         self.longest = 0.0
         self.stopped = threading.Event()
 
@@ -137,6 +139,7 @@ class Publisher(threading.Thread):
             key = str(uuid.uuid4())
             body = json.dumps({"type": "message", "data": key}).encode()
             while (ack := self._send(connection, key, body)) is None:
+                self.refused += 1
                 if self.stopped.wait(0.02):
                     return
             self.acks.append((ack["epoch"], ack["offset"], key))
@@ -161,19 +164,22 @@ class Publisher(threading.Thread):
         enough = len(self.acks) + more
         wait_until(lambda: len(self.acks) >= enough, f"{more} more acknowledgements")
 
+    def wait_for_refusals(self, more: int) -> None:
+        """Return when so many more were not acknowledged."""
+        enough = self.refused + more
+        wait_until(lambda: self.refused >= enough, f"{more} more refusals")
 
-class Reader(StreamFollower):
+
+class CountingPlace(Place):
     """Counts what comes twice instead of failing."""
 
     duplicated = 0
 
-    def _read(self) -> None:
-        before = len(self.place.got)
-        kind, gaps = None, len(self.place.gaps)
-        super()._read()
-        kind = "gap" if len(self.place.gaps) > gaps else "event"
-        if kind == "event" and len(self.place.got) == before:
+    def take(self, kind: str, payload: dict[str, Any]) -> None:
+        if kind == "event" and (self.epoch, payload["offset"]) in self.got:
             self.duplicated += 1
+        else:
+            super().take(kind, payload)
 
 
 Fault = Callable[[Stage], None]
@@ -181,13 +187,13 @@ Fault = Callable[[Stage], None]
 
 def kill_and_start(stage: Stage) -> None:
     stage.redis.kill()
-    time.sleep(1)
+    stage.publisher.wait_for_refusals(20)
     stage.redis.start()
 
 
 def save_and_kill(stage: Stage) -> None:
     stage.redis.client.save()
-    time.sleep(0.5)  # what comes now is lost
+    stage.publisher.wait_for(50)  # these are lost
     kill_and_start(stage)
 
 
@@ -271,9 +277,10 @@ def run(scenario: Scenario, folder: Path) -> Counts:
         if scenario.prepare:
             scenario.prepare(stage)
         stage.start_gateways()
-        reader = Reader(stage.gateways[1].port, "room", since=0)
+        reader = StreamFollower(stage.gateways[1].port, "room", since=0)
+        reader.place = place = CountingPlace()
         reader.follow()
-        publisher = Publisher(stage.gateways[0].host, stage.gateways[0].port)
+        publisher = stage.publisher = Publisher(stage.gateways[0].host, stage.gateways[0].port)
         publisher.start()
         publisher.wait_for(BEFORE)
         if scenario.fault is kill_reader_instance:
@@ -284,11 +291,11 @@ def run(scenario: Scenario, folder: Path) -> Counts:
         publisher.join()
         wait_until(lambda: reader.failure or publisher.acks[-1][:2] in reader.place.got, "the last event")
         reader.stop()
-        return count(publisher, reader)
+        return count(publisher, place)
 
 
-def count(publisher: Publisher, reader: Reader) -> Counts:
-    got, gaps = reader.place.got, reader.place.gaps
+def count(publisher: Publisher, place: CountingPlace) -> Counts:
+    got, gaps = place.got, place.gaps
     missing = [(epoch, offset) for epoch, offset, data in publisher.acks if got.get((epoch, offset)) != data]
     # Under one epoch a gap names what it covers; one that ends an epoch covers all that had not come of it.
     ended = {epoch for epoch, _ in got} - {publisher.acks[-1][0]} if gaps else set()
@@ -298,7 +305,7 @@ def count(publisher: Publisher, reader: Reader) -> Counts:
         if epoch not in ended and not any(gap["epoch"] == epoch and gap["from"] <= offset <= gap["to"] for gap in gaps)
     ]
     return Counts(
-        len(publisher.acks), len(publisher.acks) - len(missing), reader.duplicated, len(missing), len(gaps),
+        len(publisher.acks), len(publisher.acks) - len(missing), place.duplicated, len(missing), len(gaps),
         len(silent), publisher.longest,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ GatewayError
 │   ├── Unauthorized  TokenExpired  Forbidden  NotFound  MethodNotAllowed  RequestTimeout
 │   └── PayloadTooLarge  UriTooLong  UnsupportedMediaType  IdempotencyMismatch  HeadersTooLarge
 ├── TemporaryError        right request, wrong moment; worth sending again after `retry_after` seconds
-│   └── RateLimited  Overloaded  EngineUnavailable  ProcessorUnavailable
+│   └── RateLimited  Overloaded  EngineUnavailable (EngineDown)  ProcessorUnavailable
 ├── InternalError         a defect of the gateway
 ├── StorageError          the data folder cannot be used; the gateway does not start
 │   └── StorageBusy  StorageDamaged  StorageFull  StorageUnusable  StorageVersion

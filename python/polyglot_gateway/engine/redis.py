@@ -27,6 +27,18 @@ ALL = 2**53
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class _Query(NamedTuple):
+    """What of a channel is asked for, as `Engine.history` has it."""
+
+    since: int | None = None
+    until: int | None = None
+    epoch: str = ""
+    limit: int = 0
+    reverse: bool = False
+    size: int = ALL
+    """Only so many newest events count."""
+
+
 class _Read(NamedTuple):
     """Part of a channel, as the function `read` gives it."""
 
@@ -58,7 +70,7 @@ class RedisEngine:
 
         Args:
             local: The instance's own; it is closed with this one. Its history stays empty.
-            url: redis://, rediss:// or unix://, with user, password and database as redis-py reads them.
+            url: As RedisLink has it.
             prefix: Before the names of all keys and channels; gateways with another one do not meet.
             history_size: Most events kept per channel.
             seconds: How long a channel is kept after its last event.
@@ -125,7 +137,7 @@ class RedisEngine:
         """See `Engine`."""
         _check_position(limit, epoch)
         size = self.gateway.rule(app, channel).history_size
-        found = self._read(app, channel, since, until, epoch, limit, reverse, size)
+        found = self._read(app, channel, _Query(since, until, epoch, limit, reverse, size))
         events = b",".join([envelope for _, envelope in found.events])
         gap = b"null"
         if found.gap:
@@ -139,7 +151,7 @@ class RedisEngine:
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page:
         """See `Engine`."""
         _check_position(limit, epoch)
-        found = self._read(app, channel, since, None, epoch, 0 if since is None else limit, False, ALL)
+        found = self._read(app, channel, _Query(since, epoch=epoch, limit=0 if since is None else limit))
         return Page(found.epoch, found.events[-1][0] if found.events else found.last, found.events, found.gap)
 
     def forget(self, app: str, channel: str) -> str:
@@ -156,7 +168,7 @@ class RedisEngine:
     def channel(self, app: str, channel: str) -> ChannelInfo:
         """See `Engine`."""
         size = self.gateway.rule(app, channel).history_size
-        return _info(app, channel, self._read(app, channel, None, None, "", 0, False, size))
+        return _info(app, channel, self._read(app, channel, _Query(size=size)))
 
     def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]:
         """See `Engine`."""
@@ -172,9 +184,8 @@ class RedisEngine:
                     "ZRANGE", key, f"({after}" if after else "-", "+", "BYLEX", "LIMIT", 0, wanted
                 )
             ]
-            answers = self._link.send(
-                [self._command(app, name, None, None, "", 0, False, self._history_size) for name in names]
-            )
+            query = _Query(size=self._history_size)
+            answers = self._link.send([self._command(app, name, query) for name in names])
             gone = []
             for name, answer in zip(names, answers, strict=True):
                 read = self._parse(answer)
@@ -215,20 +226,10 @@ class RedisEngine:
         _core.check_app(app)
         _core.check_channel(channel)
 
-    def _read(
-        self,
-        app: str,
-        channel: str,
-        since: int | None,
-        until: int | None,
-        epoch: str,
-        limit: int,
-        reverse: bool,
-        size: int,
-    ) -> _Read:
+    def _read(self, app: str, channel: str, query: _Query) -> _Read:
         self._check(app, channel)
-        command = self._command(app, channel, since, until, epoch, limit, reverse, size)
-        with self._link.turn():
+        command = self._command(app, channel, query)
+        with self._link.turns:
             while True:
                 answer = self._link.ask(*command)
                 found = self._parse(answer)
@@ -250,22 +251,13 @@ class RedisEngine:
             self._keys.news, f"{app}:{channel}",
         )  # fmt: skip
 
-    def _command(
-        self,
-        app: str,
-        channel: str,
-        since: int | None,
-        until: int | None,
-        epoch: str,
-        limit: int,
-        reverse: bool,
-        size: int,
-    ) -> Command:
+    def _command(self, app: str, channel: str, query: _Query) -> Command:
         ttl = self.gateway.rule(app, channel).history_ttl
         not_before = int((datetime.now(UTC) - _BEGINNING) / timedelta(microseconds=1) - ttl * 1e6) if ttl else 0
         return [
-            "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel), "" if since is None else since,
-            "" if until is None else until, str(int(epoch, 16)) if epoch else "", limit, int(reverse), size, not_before,
+            "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
+            "" if query.since is None else query.since, "" if query.until is None else query.until,
+            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse), query.size, not_before,
         ]  # fmt: skip
 
     @staticmethod

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from secrets import randbits
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -23,11 +23,8 @@ LISTED_SECONDS = 600.0
 IDEMPOTENCY_MILLISECONDS = 5 * 60 * 1000
 
 
-class Bounds(Protocol):
-    """What of a channel's history is kept."""
-
-    def __call__(self, app: str, channel: str) -> tuple[int, int]:
-        """Most events, and milliseconds after the last of them."""
+Bounds = Callable[[str, str], tuple[int, int]]
+"""What is kept of an app's channel: most events, and for how many milliseconds after the last of them."""
 
 
 def new_epoch() -> int:
@@ -78,8 +75,9 @@ class RedisAppender:
         """Append what is submitted, and write into it what became of each event.
 
         Raises:
-            EngineUnavailable: Redis does not answer. It may have kept the events or not; whoever sends them again with
-                the same idempotency key gets them kept once.
+            EngineDown: Redis does not answer. It may have kept the events or not; whoever sends them again with the
+                same idempotency key gets them kept once.
+            EngineUnavailable: They were not sent.
         """
         self._link.check()
         job = _Job(app, submission)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,7 +38,13 @@ Command = Sequence[bytes | str | int]
 
 
 class RedisLink:
-    """Sends commands to one Redis, each once: what may have been done already is never sent again. Thread safe."""
+    """Sends commands to one Redis, each once: what may have been done already is never sent again. Thread safe.
+
+    Attributes:
+        client: Of redis-py, for what is not sent here.
+        turns: Held while something is asked of which there may be as much as there are readers. Who waits for one is in
+            nobody else's way, and hears at once should Redis have failed meanwhile.
+    """
 
     def __init__(self, url: str) -> None:
         """Make a client for `url`; nothing is sent yet.
@@ -55,7 +60,7 @@ class RedisLink:
         self._trouble = ""
         self._rests_until = 0.0
         self._loading = threading.Lock()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self.turns = threading.BoundedSemaphore(AT_ONCE)
         self._closed = False
 
     def send(self, commands: Iterable[Command]) -> list[Any]:
@@ -87,17 +92,6 @@ class RedisLink:
         if isinstance(answer, ResponseError):
             raise EngineUnavailable(refusal(answer))
         return answer
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """What as many ask as there are readers is asked within. Those who wait are not in the way of anybody else.
-
-        Raises:
-            EngineDown: Redis failed in the meantime.
-        """
-        with self._turns:
-            self.check()
-            yield
 
     def trouble(self) -> str:
         """Why Redis can't be used, one sentence; empty when it can."""

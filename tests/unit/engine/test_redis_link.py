@@ -119,7 +119,7 @@ def test_more_may_wait_for_a_turn_than_there_are_connections(redis: RedisServer,
 
     def ask() -> None:
         try:
-            with link.turn():
+            with link.turns:
                 outcomes.append(link.ask("PING"))
         except EngineUnavailable as error:
             outcomes.append(type(error))
