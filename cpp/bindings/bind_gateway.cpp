@@ -180,6 +180,43 @@ void bind_preparing(py::class_<OpenGateway>& type) {
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
 }
 
+core::Replica replica_of(const std::vector<py::bytes>& pages) {
+  core::Replica whole;
+  for (const py::bytes& bytes : pages) {
+    auto page = core::Replica::parse(view_of(bytes));
+    const bool follows = page && (whole.epoch == 0 || (page->epoch == whole.epoch && page->first == whole.last() + 1));
+    if (!follows) raise({core::Code::invalid_parameter, "What is to be taken over is no replica of a channel."});
+    if (whole.epoch == 0) {
+      whole = *std::move(page);
+    } else {
+      whole.events.insert(whole.events.end(), page->events.begin(), page->events.end());
+    }
+  }
+  if (whole.epoch == 0) raise({core::Code::invalid_parameter, "There is nothing to take over."});
+  return whole;
+}
+
+void bind_replicas(py::class_<OpenGateway>& type) {
+  using namespace py::literals;
+  type.def(
+          "replicate",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& replica) {
+            return value_or_raise(open.get().replicate(app, channel, replica_of({replica})));
+          },
+          "app"_a, "channel"_a, "replica"_a)
+      .def(
+          "replace",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view seen,
+             const std::vector<py::bytes>& replicas) {
+            std::uint64_t epoch = 0;
+            if (!core::parse_epoch(seen, epoch)) {
+              raise({core::Code::invalid_parameter, "seen is no epoch of 16 hex digits."});
+            }
+            return value_or_raise(open.get().replace(app, channel, epoch, replica_of(replicas)));
+          },
+          "app"_a, "channel"_a, "seen"_a, "replicas"_a);
+}
+
 void bind_reading(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
@@ -285,6 +322,7 @@ void bind_gateway(py::module_& module) {
       .def("close", &OpenGateway::close);
   bind_publishing(type);
   bind_preparing(type);
+  bind_replicas(type);
   bind_reading(type);
 }
 

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "bind_gateway.hpp"
+#include "bind_append_calls.hpp"
 #include "bindings.hpp"
 #include "core/grant.hpp"
 #include "server/http_target.hpp"
@@ -23,6 +23,7 @@ class OpenServer {
   OpenServer(std::shared_ptr<core::Gateway> gateway, const server::ServerOptions& options)
       : gateway_(std::move(gateway)), server_(*gateway_, options) {}
   server::Server* operator->() { return &server_; }
+  const std::shared_ptr<core::Gateway>& gateway() const { return gateway_; }
 
  private:
   std::shared_ptr<core::Gateway> gateway_;
@@ -116,7 +117,8 @@ py::dict environ_of(const server::ApplicationRequest& request, const py::dict& b
   return environ;
 }
 
-// ("request", id, environ) | ("question", id, {…}) | ("room", id) | ("gone", id) | ("log", event, reason)
+// ("request", id, environ) | ("question", id, {…}) | ("follow", id, (app, channel, since, epoch)) |
+// ("unfollow", 0, (app, channel)) | ("room", id) | ("gone", id) | ("log", event, reason)
 struct JobOf {
   std::uint64_t id;
   const py::dict& base;
@@ -142,6 +144,12 @@ struct JobOf {
     asked["source_ip"] = surrogate_escaped(question.source_ip);
     asked["headers"] = std::move(headers);
     return py::make_tuple("question", id, std::move(asked));
+  }
+  py::tuple operator()(const server::Follow& follow) const {
+    return py::make_tuple("follow", id, py::make_tuple(follow.app, follow.channel, follow.since, follow.epoch));
+  }
+  py::tuple operator()(const server::Unfollow& channel) const {
+    return py::make_tuple("unfollow", id, py::make_tuple(channel.app, channel.channel));
   }
   py::tuple operator()(const server::Room&) const { return py::make_tuple("room", id, py::none()); }
   py::tuple operator()(const server::Gone&) const { return py::make_tuple("gone", id, py::none()); }
@@ -222,19 +230,34 @@ void bind_replies(py::class_<OpenServer>& type) {
           "id"_a, "code"_a, "message"_a);
 }
 
+// All that waits to be appended; nothing when nothing does.
+std::unique_ptr<OpenAppendCalls> take_appends(OpenServer& server, const core::RedisLayout& layout) {
+  using Waiting = std::vector<server::AppendQueue::Waiting>;
+  auto waiting = std::make_shared<Waiting>(server->appends().take());
+  if (waiting->empty()) return nullptr;
+  std::vector<core::Submission*> submissions;
+  submissions.reserve(waiting->size());
+  for (const auto& one : *waiting) submissions.push_back(one.owned.submission.get());
+  return std::make_unique<OpenAppendCalls>(
+      server.gateway(), layout, submissions, [&queue = server->appends(), waiting](const core::Status& status) {
+        queue.finish(std::move(*waiting), status);
+      });
+}
+
 }  // namespace
 
 void bind_server(py::module_& module) {
   using namespace py::literals;
   py::class_<OpenServer> type(module, "Server");
   type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
-                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python) {
+                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python, bool engine_elsewhere) {
              return std::make_unique<OpenServer>(
                  gateway.share(), server::ServerOptions{max_batch_bytes, std::move(cors_origins),
-                                                        std::move(trusted_proxies), max_connections, asks_python});
+                                                        std::move(trusted_proxies), max_connections, asks_python, engine_elsewhere});
            }),
            "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
-           "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false)
+           "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false,
+           "engine_elsewhere"_a = false)
       .def(
           "start",
           [](OpenServer& server, const std::vector<int>& sockets, int heartbeat) {
@@ -256,6 +279,8 @@ void bind_server(py::module_& module) {
              server->stop();
            })
       .def("fileno", [](OpenServer& server) { return server->handoff().fd(); })
+      .def("appends_fileno", [](OpenServer& server) { return server->appends().fd(); })
+      .def("take_appends", take_appends, "layout"_a, py::keep_alive<0, 1>())
       .def("requests", [](OpenServer& server) { return server->requests(); })
       .def("drained", [](OpenServer& server) { return server->drained(); })
       .def("connections", [](OpenServer& server) { return server->connections(); })

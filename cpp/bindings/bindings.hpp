@@ -19,6 +19,7 @@ namespace polyglot::bindings {
 namespace py = pybind11;
 
 void bind_access(py::module_& module);
+void bind_append_calls(py::module_& module);
 void bind_feed(py::module_& module);
 void bind_gateway(py::module_& module);
 void bind_grant(py::module_& module);

@@ -334,6 +334,19 @@ Status Gateway::read(std::string_view app, std::string_view channel, const Histo
   return {};
 }
 
+Result<bool> Gateway::replicate(std::string_view app, std::string_view channel, const Replica& replica) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  return history_.replicate(app, channel, replica);
+}
+
+Result<bool> Gateway::replace(std::string_view app, std::string_view channel, std::uint64_t seen,
+                              const Replica& replica) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  return history_.replace(app, channel, seen, replica);
+}
+
 Result<std::uint64_t> Gateway::forget(std::string_view app, std::string_view channel) {
   if (Status status = check(app, channel); !status.ok()) return status;
   if (channel.empty()) return check_channel(channel);

@@ -114,6 +114,9 @@ class Gateway {
   // and then the rest of one event. The rule's history_size does not apply, so that a follower in reach of the log
   // misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
+  // As in History.
+  Result<bool> replicate(std::string_view app, std::string_view channel, const Replica& replica);
+  Result<bool> replace(std::string_view app, std::string_view channel, std::uint64_t seen, const Replica& replica);
   Result<std::uint64_t> forget(std::string_view app, std::string_view channel);
   // Where the channel stands; one that never was has last 0.
   Result<ChannelState> channel(std::string_view app, std::string_view channel);

@@ -125,11 +125,7 @@ void History::append_one(Append& append, const Prepared& prepared) {
     window_.write(*key_slot,
                   {append.key->key, append.key->event_hash, append.time, append.id, append.offset, append.epoch});
   }
-  map_.ring(ref.index, append.offset).store(record.position, kRelease);
-  life.last.store(append.offset, kRelease);  // the commit
-  slot.touched.store(record.position, kRelaxed);
-  slot.newest_us.store(static_cast<std::uint64_t>(record.time_us), kRelaxed);
-  header.head.store(record.position + record_bytes(record.payload), kRelease);
+  commit(slot, life, record);
   if (key_slot) header.idempotency_pending.store(0, kRelease);
 }
 
@@ -163,42 +159,6 @@ void History::write_record(RecordHeader& header, const char* payload, std::uint3
   std::byte* at = map_.log(header.position);
   store_record(at, header);
   store_shared(at + sizeof(header), payload, header.payload);
-}
-
-std::uint64_t History::forget(std::string_view app, std::string_view channel) {
-  Header& header = map_.header();
-  const ChannelKey key(app, channel, header.seed);
-  std::uint64_t epoch = 0;
-  {
-    const Segment::Lock lock(segment_);
-    const auto ref = table_.find(key);
-    if (!ref) return header.void_epoch.load(kRelaxed);
-    ChannelSlot& slot = map_.channel(ref->index);
-    header.void_epoch.store(new_epoch(), kRelease);
-    const std::uint64_t generation = ref->generation + 2;
-    ChannelLife& life = SegmentMap::life(slot, generation);
-    epoch = new_epoch();
-    // A reader who still sees an older life in this place also sees that the generation has moved on.
-    std::atomic_thread_fence(kRelease);
-    life.epoch.store(epoch, kRelaxed);
-    life.last.store(0, kRelaxed);
-    life.first.store(1, kRelaxed);
-    slot.generation.store(generation, kRelease);
-
-    // Tells the followers, who would otherwise learn of it with the next event.
-    RecordHeader record{};
-    record.kind = RecordKind::forgotten;
-    record.app_length = key.name.app_length;
-    record.channel_length = key.name.channel_length;
-    record.epoch = epoch;
-    record.time_us = static_cast<TimeUs>(slot.newest_us.load(kRelaxed));
-    record.channel = ref->index;
-    const std::string_view names(key.name.text.data(), app.size() + channel.size());
-    append_notice(record, names, crc32c(0, names.data(), names.size()));
-  }
-  counters_.add(Counter::forgets);
-  count_wakes(waker_.wake({&key.hash, 1}));
-  return epoch;
 }
 
 Status History::announce(std::string_view app, std::string_view channel, std::string_view payload) {

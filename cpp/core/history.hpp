@@ -19,6 +19,8 @@
 #include "core/channel_table.hpp"
 #include "core/counters.hpp"
 #include "core/idempotency.hpp"
+#include "core/record.hpp"
+#include "core/replica.hpp"
 #include "core/segment.hpp"
 #include "core/wake.hpp"
 
@@ -99,6 +101,16 @@ class History {
   void read(std::string_view app, std::string_view channel, const HistoryQuery& query, HistoryPage& page);
   // Ends the channel's past; returns its new epoch.
   std::uint64_t forget(std::string_view app, std::string_view channel);
+
+  // For a channel whose events are kept elsewhere, and here in part.
+  //
+  // Takes over those of the events that are not here yet. False, and nothing is done, when they do not follow what is
+  // here: another epoch, or a hole before them.
+  bool replicate(std::string_view app, std::string_view channel, const Replica& replica);
+  // The channel is from now on what the replica says, which for its readers happens at once. `seen`: the epoch that was
+  // here (HistoryPage::epoch) before the replica was asked for. False, and nothing is done, when it is no longer that,
+  // or when the channel has gone beyond the replica since: then another one has to be asked for.
+  bool replace(std::string_view app, std::string_view channel, std::uint64_t seen, const Replica& replica);
   // The names of the app's live channels that are greater than `after`, in order, at most `limit`.
   std::vector<std::string> list(std::string_view app, std::string_view after, std::size_t limit) const;
   std::size_t channels() const;
@@ -114,6 +126,23 @@ class History {
   void append_one(Append& append, const Prepared& prepared);
   std::uint64_t make_room(std::uint64_t bytes);
   void write_record(RecordHeader& header, const char* payload, std::uint32_t payload_crc);
+  // The record, which is written, is the channel's newest event from now on.
+  void commit(ChannelSlot& slot, ChannelLife& life, const RecordHeader& record) {
+    map_.ring(record.channel, record.offset).store(record.position, std::memory_order_release);
+    life.last.store(record.offset, std::memory_order_release);  // the commit
+    slot.touched.store(record.position, std::memory_order_relaxed);
+    slot.newest_us.store(static_cast<std::uint64_t>(record.time_us), std::memory_order_relaxed);
+    map_.header().head.store(record.position + record_bytes(record.payload), std::memory_order_release);
+  }
+  // The channel's next life, which nobody sees before its generation is stored.
+  ChannelLife& next_life(ChannelSlot& slot, std::uint64_t generation, std::uint64_t epoch, std::uint64_t first,
+                         std::uint64_t last);
+  // Tells the followers of a new life, of which they would otherwise learn with the next event.
+  void append_life_notice(const ChannelKey& key, std::uint32_t channel, std::uint64_t epoch, TimeUs newest);
+  // Writes the record of a replica's event; its place in the ring and its commit are left. Nothing when it is too large.
+  struct Copy;
+  std::optional<RecordHeader> write_copy(const ChannelKey& key, std::uint32_t channel, std::uint64_t epoch,
+                                         const Copy& copy);
   // Appends a record for the feeds, whose payload is complete in `text`, and moves the head over it.
   void append_notice(RecordHeader& header, std::string_view text, std::uint32_t text_crc);
 

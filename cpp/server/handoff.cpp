@@ -71,10 +71,10 @@ std::uint64_t Handoff::give(ApplicationRequest request, Reply reply) {
   return id;
 }
 
-void Handoff::ask(Question question, Decide decide) {
+void Handoff::ask(std::variant<Question, Follow> what, Decide decide) {
   const std::uint64_t id = ++last_id_;
   decisions_.emplace(id, std::move(decide));
-  push({id, std::move(question)});
+  std::visit([&](auto& content) { push({id, std::move(content)}); }, what);
 }
 
 void Handoff::push(HandoffJob job) {

@@ -1,5 +1,5 @@
 // The way between the server's thread and Python: requests that the application answers, and questions that only Python
-// can decide. A queue and a descriptor in one direction, functions called on the server's thread in the other.
+// can decide or do. A queue and a descriptor in one direction, functions called on the server's thread in the other.
 //
 // Thread safety: take, and the calls that say so, from any thread; all else from the server's thread. What is asked is
 // remembered here until it is answered or the server ends, so an answer always finds whom it is for, or nobody.
@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -45,6 +46,20 @@ struct Question {
   HttpHead head;  // of the request that opened the socket; empty on join
 };
 
+// Bring the history here up to what an engine elsewhere has of this channel, from after `since` on, and keep it so.
+struct Follow {
+  std::string app;
+  std::string channel;
+  std::optional<std::uint64_t> since;
+  std::string epoch;  // that `since` belongs to; empty for the present one
+};
+
+// Nobody here reads this channel any more.
+struct Unfollow {
+  std::string app;
+  std::string channel;
+};
+
 // The application can send more of this reply.
 struct Room {};
 
@@ -59,7 +74,7 @@ struct LogLine {
 
 struct HandoffJob {
   std::uint64_t id;
-  std::variant<ApplicationRequest, Question, Room, Gone, LogLine> what;
+  std::variant<ApplicationRequest, Question, Follow, Unfollow, Room, Gone, LogLine> what;
 };
 
 struct Verdict {
@@ -97,7 +112,8 @@ class Handoff {
   Handoff& operator=(const Handoff&) = delete;
 
   std::uint64_t give(ApplicationRequest request, Reply reply);
-  void ask(Question question, Decide decide);
+  void ask(std::variant<Question, Follow> what, Decide decide);
+  void unfollow(Unfollow channel) { push({0, std::move(channel)}); }
   void tell_room(std::uint64_t id) { push({id, Room{}}); }
   void log(std::string event, std::string reason) { push({0, LogLine{std::move(event), std::move(reason)}}); }
   // Nobody waits for this reply any more; what comes of it is dropped, and the application is told.

@@ -92,18 +92,42 @@ Status HotRoutes::check(const HttpRequest& request, const Routed& routed, core::
   return request.content_length() > limit ? body_too_large(limit) : Status();
 }
 
+core::Sender HotRoutes::sender_of(const HttpRequest& request, const SourceAddress::Peer& peer,
+                                  std::string& forwarded) const {
+  core::Sender sender;
+  sender.idempotency_key = request.value(Field::idempotency_key);
+  sender.source_ip = peer.address;
+  if (peer.trusted && request.has(Field::forwarded_for)) {
+    forwarded = source_.of(peer, request.value(Field::forwarded_for));
+    sender.source_ip = forwarded;
+  }
+  return sender;
+}
+
+core::Result<OwnedSubmission> HotRoutes::prepare(const HttpRequest& request, const Routed& routed,
+                                                 std::string_view body, const SourceAddress::Peer& peer) const {
+  std::string forwarded;
+  const core::Sender sender = sender_of(request, peer, forwarded);
+  std::string texts;
+  texts.reserve(routed.channel.size() + body.size());
+  texts.append(routed.channel).append(body);
+  OwnedSubmission owned{std::make_unique<const std::string>(std::move(texts)), nullptr};
+  const std::string_view channel = std::string_view(*owned.texts).substr(0, routed.channel.size());
+  const std::string_view kept = std::string_view(*owned.texts).substr(routed.channel.size());
+  auto prepared = routed.route == Route::publish ? gateway_.prepare(routed.app, channel, kept, sender)
+                  : routed.route == Route::batch
+                      ? gateway_.prepare_batch(routed.app, kept, is_ndjson(request), sender)
+                      : gateway_.prepare_broadcast(routed.app, kept, sender);
+  if (!prepared.ok()) return prepared.status();
+  owned.submission = std::move(prepared).value();
+  return owned;
+}
+
 Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::string_view body,
                          const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply) {
   std::string forwarded;
   core::Sender sender;
-  if (routed.takes_events) {
-    sender.idempotency_key = request.value(Field::idempotency_key);
-    sender.source_ip = peer.address;
-    if (peer.trusted && request.has(Field::forwarded_for)) {
-      forwarded = source_.of(peer, request.value(Field::forwarded_for));
-      sender.source_ip = forwarded;
-    }
-  }
+  if (routed.takes_events) sender = sender_of(request, peer, forwarded);
   switch (routed.route) {
     case Route::publish: {
       hub_.before_publish();

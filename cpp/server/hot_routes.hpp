@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/gateway.hpp"
+#include "server/append_queue.hpp"
 #include "server/http_reply.hpp"
 #include "server/http_request.hpp"
 #include "server/hub.hpp"
@@ -34,12 +35,19 @@ class HotRoutes {
   core::Status check(const HttpRequest& request, const Routed& routed, core::ApiKey& key) const;
   std::size_t body_limit(const Routed& routed) const;
 
+  // The same up to where the events would be appended, for an engine elsewhere. REQUIRES: it takes events, and check()
+  // was ok.
+  core::Result<OwnedSubmission> prepare(const HttpRequest& request, const Routed& routed, std::string_view body,
+                                        const SourceAddress::Peer& peer) const;
+
   // Ok, and `reply` is set; its texts last until the next call. REQUIRES: take() said so, and for a request that takes
   // events check() was ok.
   core::Status answer(const HttpRequest& request, const Routed& routed, std::string_view body,
                       const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply);
 
  private:
+  // `forwarded` is for a text of it, and lasts as long.
+  core::Sender sender_of(const HttpRequest& request, const SourceAddress::Peer& peer, std::string& forwarded) const;
   bool take_history(std::string_view query);
 
   core::Gateway& gateway_;

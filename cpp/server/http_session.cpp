@@ -198,7 +198,9 @@ bool HttpSession::takes() {
     case Route::presence:
       return is_presence_by_token() || loop().hot_routes.take(*request_, routed_, target_);
     case Route::ready:
-      return !loop().draining;  // the application knows why not
+      return !loop().draining && !loop().options.engine_elsewhere;  // the application knows why not
+    case Route::history:
+      return !loop().options.engine_elsewhere && loop().hot_routes.take(*request_, routed_, target_);
     default:
       return loop().hot_routes.take(*request_, routed_, target_);
   }
@@ -284,6 +286,7 @@ void HttpSession::answer(std::string_view body) {
   if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;
   if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_, key_);
+  if (status.ok() && routed_.takes_events && loop().options.engine_elsewhere) return append(body);
   Reply reply;
   if (status.ok()) status = loop().hot_routes.answer(*request_, routed_, body, peer_, key_, reply);
   if (!status.ok()) return answer_problem(status);
@@ -302,11 +305,13 @@ void HttpSession::refuse(const Status& status) {
   ends_ = true;
 }
 
-void HttpSession::finish_request() {
+bool HttpSession::may_repeat() const {
   // Where these go depends on nothing but their heads.
-  const bool may_repeat =
-      native_ && routed_.takes_events && !request_->has_chunked_body() && request_->head_size() <= kMaxKnownHead;
-  if (!may_repeat) {
+  return native_ && routed_.takes_events && !request_->has_chunked_body() && request_->head_size() <= kMaxKnownHead;
+}
+
+void HttpSession::finish_request() {
+  if (!may_repeat()) {
     head_.clear();
     request_.reset();
   } else if (!repeated_) {

@@ -73,13 +73,22 @@ class HttpSession final : public Connection {
   void on_application_reply(ApplicationReply& part);
   void begin_application_reply(const ApplicationReply& part, bool whole);
 
+  // http_session_append.cpp
+  // The answer to a request that had to wait.
+  void answer_later(const Reply& reply);
+  void refuse_later(const core::Status& status);
+  void append(std::string_view body);
+  void answer_append(const core::Status& status, const core::Submission& submission);
+
   // http_session_subscriber.cpp: the connection goes on as something else.
   bool takes_events_request();
   void ask_for_token(core::Scope scope, void (HttpSession::*allowed)());
   // Calls `then` once what is on its way to the client is sent. REQUIRES: is_sending().
   void after_sending(void (HttpSession::*then)()) { after_sending_ = then; }
   void open_events();
+  void follow_events();
   void start_allowed_events();
+  void start_later_events();
   void open_presence();
   void answer_presence();
   void start_events(const Recipient& to);
@@ -89,11 +98,11 @@ class HttpSession final : public Connection {
   Question may_connect(const SocketRequest& socket) const;
   core::Status admit(Identity& identity, const Verdict& verdict);
   void remember_recipient();
-  // Answers what was refused after a question to Python.
-  void refuse_later(const core::Status& status);
 
   void refuse(const core::Status& status);
   void give_up_late(const core::Status& status);
+  // Whether the next request may begin with this one's head, and then be known by it.
+  bool may_repeat() const;
   void finish_request();
   void flush();
   void take_kept();
@@ -106,8 +115,6 @@ class HttpSession final : public Connection {
   void refuse_longpoll(const core::Status& status);
   void look_for_end();
   void pass_on();
-  // The answer to a request that had to wait.
-  void answer_later(int status, std::string_view json);
 
   Recipient recipient();
 

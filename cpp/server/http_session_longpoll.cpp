@@ -80,8 +80,9 @@ void HttpSession::poll(LongPollSession& session) {
   session.poll([self = std::move(self)](std::string json) {
     self->polled_.reset();
     // Not at once: this may be called in the midst of another request of the same connection.
-    boost::asio::post(self->loop().io,
-                      [self, json = std::move(json)] { self->guard([&] { self->answer_later(200, json); }); });
+    boost::asio::post(self->loop().io, [self, json = std::move(json)] {
+      self->guard([&] { self->answer_later({.body = json}); });
+    });
   });
   wait_to_read();
 }
@@ -110,7 +111,7 @@ void HttpSession::open_longpoll_session(std::string_view query) {
       const Status status = self->admit(request->identity, verdict);
       if (!status.ok()) return self->refuse_longpoll(status);
       const auto session = self->loop().longpolls.open(self->loop(), std::move(request->identity));
-      self->answer_later(200, longpoll_json(kNoSession, session->token()));
+      self->answer_later({.body = longpoll_json(kNoSession, session->token())});
     });
   };
   if (!loop().options.asks_python && request->token.empty()) {
@@ -122,25 +123,14 @@ void HttpSession::open_longpoll_session(std::string_view query) {
 
 void HttpSession::refuse_longpoll(const Status& status) {
   loop().gateway.counters().add_refused(status.code());
-  answer_later(403, refusal_json(status));
+  answer_later({.status = 403, .body = refusal_json(status)});
 }
 
 void HttpSession::pass_on() {
   if (!is_open()) return;
   if (is_sending()) return after_sending(&HttpSession::pass_on);
   if (loop().relay.pass(pass_to_, fd(), passed_ + in_)) return close();
-  answer_later(200, longpoll_json(kNoSession, {}));  // the worker is gone, and the session with it
-}
-
-void HttpSession::answer_later(int status, std::string_view json) {
-  if (!is_open()) return;
-  loop().output.clear();
-  if (loop().draining) keep_alive_ = false;
-  loop().replies.append(loop().output, {status, "application/json", json},
-                        {later_id_, later_origin_, false, keep_alive_, request_->version()});
-  finish_request();
-  take_kept();
-  flush();
+  answer_later({.body = longpoll_json(kNoSession, {})});  // the worker is gone, and the session with it
 }
 
 }  // namespace polyglot::server

@@ -96,10 +96,29 @@ void HttpSession::open_events() {
     return ask_for_token(core::kSubscribe, &HttpSession::start_allowed_events);
   }
   if (!status.ok()) return answer_problem(status);
-  start_events(recipient());
+  if (!loop().mirror.is_needed()) return start_events(recipient());
+  phase_ = Phase::application;
+  remember_recipient();
+  follow_events();
+}
+
+// The engine's part of the channel comes first.
+void HttpSession::follow_events() {
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  loop().mirror.follow(events_.app, events_.channel, events_.since, events_.epoch, [self](const Status& status) {
+    if (!self->is_open()) return;
+    self->guard([&] {
+      self->loop().output.clear();
+      status.ok() ? self->start_later_events() : self->refuse_later(status);
+    });
+  });
 }
 
 void HttpSession::start_allowed_events() {
+  loop().mirror.is_needed() ? follow_events() : start_later_events();
+}
+
+void HttpSession::start_later_events() {
   start_events({later_id_, later_origin_, false, true, 11});
 }
 
@@ -113,7 +132,7 @@ void HttpSession::open_presence() {
 }
 
 void HttpSession::answer_presence() {
-  answer_later(200, loop().presence.members_json(events_.app, events_.channel));
+  answer_later({.body = loop().presence.members_json(events_.app, events_.channel)});
 }
 
 void HttpSession::start_events(const Recipient& to) {
@@ -125,7 +144,7 @@ void HttpSession::start_events(const Recipient& to) {
     std::string id(to.request_id);
     later_origin_ = std::string(to.origin);
     later_id_ = std::move(id);
-    return after_sending(&HttpSession::start_allowed_events);
+    return after_sending(&HttpSession::start_later_events);
   }
   std::string head = std::exchange(loop().output, {});  // answers to what came before
   const std::string before = head;
@@ -214,14 +233,6 @@ void HttpSession::remember_recipient() {
   const Recipient now = recipient();
   later_id_ = now.request_id;
   later_origin_ = now.origin;
-}
-
-void HttpSession::refuse_later(const Status& status) {
-  loop().gateway.counters().add_refused(status.code());
-  loop().replies.append_problem(loop().output, status, {later_id_, later_origin_, false, keep_alive_, 11});
-  finish_request();
-  take_kept();
-  flush();
 }
 
 }  // namespace polyglot::server

@@ -92,6 +92,7 @@ core::Result<Hub::Start> Hub::subscribe(Subscriber& subscriber, std::string_view
     made->offset = page_.last;
     stream = made.get();
     streams_.emplace(place_of(app, channel), std::move(made));
+    if (on_stream) on_stream(*stream, true);
   }
   Start start{std::make_unique<Subscription>(*this, *stream, subscriber, encoding), stream->epoch, stream->offset,
               stream->offset, true};
@@ -334,7 +335,8 @@ void Hub::leave(Subscription& subscription) {
   if (--stream.subscriptions != 0) return;
   feed_->unwatch(stream.app, stream.channel);
   if (stream.dirty) std::erase(dirty_, &stream);
-  streams_.erase(place_of(stream.app, stream.channel));
+  const auto gone = streams_.extract(place_of(stream.app, stream.channel));
+  if (on_stream) on_stream(*gone.mapped(), false);
 }
 
 }  // namespace polyglot::server

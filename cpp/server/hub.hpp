@@ -74,6 +74,8 @@ class Hub {
   void tell(ChannelStream& stream);
 
   std::function<void(const std::vector<core::FeedMessage>&, bool overrun)> on_messages;
+  // A channel's first subscriber has come, or its last one has gone.
+  std::function<void(const ChannelStream&, bool begins)> on_stream;
   // Once a second: looks for news though nobody woke it.
   void look();
   // Whether it waits for a turn of the loop.

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/gateway.hpp"
+#include "server/append_queue.hpp"
 #include "server/connection.hpp"
 #include "server/connection_relay.hpp"
 #include "server/handoff.hpp"
@@ -17,6 +18,7 @@
 #include "server/http_reply.hpp"
 #include "server/hub.hpp"
 #include "server/longpoll_session.hpp"
+#include "server/mirror.hpp"
 #include "server/poller.hpp"
 #include "server/presence_board.hpp"
 #include "server/request_id.hpp"
@@ -33,10 +35,12 @@ struct Loop {
   boost::asio::io_context io;  // any thread may post to it; its descriptors and timers are this thread's
   Poller poller;
   Handoff handoff;
+  AppendQueue appends;
   ReplyWriter replies;
   RequestIds request_ids;
   SourceAddress source;
   Hub hub;
+  Mirror mirror;
   PresenceBoard presence;
   HotRoutes hot_routes;
   LongPollSessions longpolls;

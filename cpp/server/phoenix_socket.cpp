@@ -80,14 +80,23 @@ void PhoenixSocket::ask(Question::Kind kind, std::string_view channel, std::stri
   question.api_key = identity_.api_key;
   question.params = params;
   question.source_ip = identity_.source_ip;
-  loop_.handoff.ask(std::move(question),
-                    [this, life = transport_.life(), decide = std::move(decide)](const Verdict& verdict) {
-                      const auto alive = life.lock();
-                      if (alive == nullptr) return;
-                      loop_.output.clear();  // it may hold what another connection was sent
-                      decide(verdict);
-                      transport_.flush_messages();
-                    });
+  loop_.handoff.ask(std::move(question), later<const Verdict&>(std::move(decide)));
+}
+
+template <typename Argument>
+std::function<void(Argument)> PhoenixSocket::later(std::function<void(Argument)> act) {
+  return [this, life = transport_.life(), act = std::move(act)](Argument argument) {
+    const auto alive = life.lock();
+    if (alive == nullptr) return;
+    loop_.output.clear();  // it may hold what another connection was sent
+    act(argument);
+    transport_.flush_messages();
+  };
+}
+
+bool PhoenixSocket::is_joining(const std::string& channel, std::string_view join_ref) const {
+  const auto found = joined_.find(channel);
+  return found != joined_.end() && found->second.join_ref == join_ref && found->second.subscription == nullptr;
 }
 
 void PhoenixSocket::on_message(const PhoenixMessage& message) {
@@ -136,24 +145,34 @@ void PhoenixSocket::join(const PhoenixMessage& message) {
   ask(Question::Kind::join, channel, parameters->access_token, message.payload,
       [this, channel, join_ref = std::string(message.join_ref), ref = std::string(message.ref),
        payload = std::string(message.payload)](const Verdict& verdict) {
-        const auto found = joined_.find(channel);
-        const bool same =
-            found != joined_.end() && found->second.join_ref == join_ref && found->second.subscription == nullptr;
-        if (same) finish_join(channel, ref, payload, verdict);
+        if (is_joining(channel, join_ref)) finish_join(channel, ref, payload, verdict);
       });
 }
 
 void PhoenixSocket::finish_join(const std::string& channel, std::string_view ref, std::string_view payload,
                                 const Verdict& verdict) {
   Joined& joined = joined_[channel];
-  const auto parameters = parse_join(payload);
   joined.grant = verdict.grant;
   Status status = verdict.status;
   if (status.ok() && joined.grant != nullptr && joined.grant->app() != identity_.app) {
     status = {Code::forbidden, "The token is for another app."};
   }
   if (status.ok()) status = identity_.may(loop_.gateway, channel, core::kSubscribe, joined.grant.get());
+  if (!status.ok() || !loop_.mirror.is_needed()) return complete_join(channel, ref, payload, status);
+  const auto parameters = parse_join(payload);
+  loop_.mirror.follow(identity_.app, channel, parameters->since, parameters->epoch,
+                      later<const Status&>([this, channel, join_ref = joined.join_ref, ref = std::string(ref),
+                                            payload = std::string(payload)](const Status& followed) {
+                        if (is_joining(channel, join_ref)) complete_join(channel, ref, payload, followed);
+                      }));
+}
+
+void PhoenixSocket::complete_join(const std::string& channel, std::string_view ref, std::string_view payload,
+                                  const Status& allowed) {
+  Joined& joined = joined_[channel];
+  const auto parameters = parse_join(payload);
   std::string response;
+  Status status = allowed;
   if (status.ok()) status = subscribe(channel, joined, parameters.value(), response);
   if (!status.ok()) {
     refuse(joined.join_ref, ref, quoted(channel), status);
@@ -222,6 +241,7 @@ void PhoenixSocket::publish(const PhoenixMessage& message, const Joined& joined)
   core::Sender sender;
   sender.source_ip = identity_.source_ip;
   if (grant != nullptr) sender.user_id = grant->user_id();
+  if (loop_.options.engine_elsewhere) return append(message, sender);
   loop_.hub.before_publish();
   const auto ack = gateway.publish(identity_.app, message.topic, message.payload, sender);
   loop_.hub.after_publish();
@@ -229,6 +249,37 @@ void PhoenixSocket::publish(const PhoenixMessage& message, const Joined& joined)
   std::string response;
   core::append_ack_json(response, ack.value());
   reply(message, true, response);
+}
+
+void PhoenixSocket::append(const PhoenixMessage& message, const core::Sender& sender) {
+  OwnedSubmission owned{
+      std::make_unique<const std::string>(std::string(message.topic).append(message.payload)), nullptr};
+  const std::string_view texts = *owned.texts;
+  auto prepared = loop_.gateway.prepare(identity_.app, texts.substr(0, message.topic.size()),
+                                        texts.substr(message.topic.size()), sender);
+  if (!prepared.ok()) return refuse(message, prepared.status());
+  owned.submission = std::move(prepared).value();
+  struct Answer {
+    Status status;
+    core::Append append;
+  };
+  auto answer = later<const Answer&>([this, join_ref = std::string(message.join_ref), ref = std::string(message.ref),
+                                      topic = std::string(message.topic_json)](const Answer& kept) {
+    if (!kept.status.ok()) return refuse(join_ref, ref, topic, kept.status);
+    std::string response;
+    core::append_ack_json(response, {kept.append.id, kept.append.time, kept.append.offset, kept.append.epoch, false});
+    std::string out;
+    append_reply(out, join_ref, ref, topic, true, response);
+    transport_.send_message(out);
+  });
+  const Status status = loop_.appends.push(
+      std::move(owned), [&gateway = loop_.gateway, answer = std::move(answer)](const Status& asked,
+                                                                              core::Submission& submission) {
+        const core::Append& append = submission.appends().front();
+        if (asked.ok() && append.status.ok()) gateway.count(submission);  // a refusal is counted where it is said
+        answer({asked.ok() ? append.status : asked, append});
+      });
+  if (!status.ok()) refuse(message, status);
 }
 
 void PhoenixSocket::take_token(const PhoenixMessage& message) {

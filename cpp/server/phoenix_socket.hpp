@@ -64,10 +64,13 @@ class PhoenixSocket {
   void join(const PhoenixMessage& message);
   // `payload`: of the join.
   void finish_join(const std::string& channel, std::string_view ref, std::string_view payload, const Verdict& verdict);
+  void complete_join(const std::string& channel, std::string_view ref, std::string_view payload,
+                     const core::Status& allowed);
   core::Status subscribe(const std::string& channel, Joined& joined, const JoinParameters& parameters,
                          std::string& response);
   void enter(const std::string& channel, Joined& joined, const JoinParameters& parameters);
   void publish(const PhoenixMessage& message, const Joined& joined);
+  void append(const PhoenixMessage& message, const core::Sender& sender);
   void take_token(const PhoenixMessage& message);
   void leave(Channels::iterator place);
 
@@ -75,6 +78,11 @@ class PhoenixSocket {
   void refuse(const PhoenixMessage& message, const core::Status& status);
   void refuse(std::string_view join_ref, std::string_view ref, std::string_view topic_json, const core::Status& status);
   void push(std::string_view join_ref, std::string_view channel, std::string_view event, std::string_view payload);
+  // The join that has this ref still waits for its answer.
+  bool is_joining(const std::string& channel, std::string_view join_ref) const;
+  // `act`, if the socket lives by then; with an argument, for an answer that comes later.
+  template <typename Argument>
+  std::function<void(Argument)> later(std::function<void(Argument)> act);
   void ask(Question::Kind kind, std::string_view channel, std::string_view token, std::string_view params,
            Handoff::Decide decide);
   void note_expiry(const core::Grant* grant);

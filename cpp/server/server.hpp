@@ -40,6 +40,7 @@ class Server {
   void stop();
 
   Handoff& handoff() { return loop_.handoff; }
+  AppendQueue& appends() { return loop_.appends; }
   // Requests begun since the start.
   std::uint64_t requests() const { return loop_.requests.load(std::memory_order_relaxed); }
   std::size_t connections() const { return loop_.connection_count.load(std::memory_order_relaxed); }

@@ -51,6 +51,8 @@ class Server:
     """The native server: one C++ thread beside Python (server/server.hpp).
 
     What it does not answer itself is a job: ("request", id, WSGI environment), ("question", id, what is asked),
+    ("follow", id, (app, channel, since, epoch)) when the history has to be brought up to the engine's, which `decide`
+    or `deny` answers, ("unfollow", 0, (app, channel)) when that need not go on,
     ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and
     ("log", 0, (event, reason)).
     """
@@ -64,8 +66,12 @@ class Server:
         trusted_proxies: Sequence[str] = (),
         max_connections: int = 100_000,
         asks_python: bool = False,
+        engine_elsewhere: bool = False,
     ) -> None:
-        """`asks_python`: each connect and join is a question, not only those with a token."""
+        """`asks_python`: each connect and join is a question, not only those with a token.
+
+        `engine_elsewhere`: what is published is taken by `take_appends`, and `gateway` holds a copy of what is followed.
+        """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
         """Serve on copies of these listening sockets, and touch the file `heartbeat` once a second. OSError."""
@@ -84,6 +90,12 @@ class Server:
 
     def fileno(self) -> int:
         """Readable when there are jobs."""
+
+    def appends_fileno(self) -> int:
+        """Readable when there may be something for `take_appends`."""
+
+    def take_appends(self, layout: RedisLayout) -> AppendCalls | None:
+        """Everything that waits to be appended; None when nothing does."""
 
     def requests(self) -> int:
         """Requests begun since the start."""
@@ -201,29 +213,58 @@ class Feed:
 
 @final
 class Submission:
-    """What one request publishes, checked and serialised, and what became of each of its events.
+    """What one request publishes, checked and serialised, and what became of each of its events. For one thread.
 
-    For one thread. `appends` names the events by their index; the engine that was given them says of each once whether
-    it was kept, replayed or refused, and then the answer is made, which counts it all.
+    An engine appends the events (`AppendCalls`), and then the answer is made, which counts it all.
     """
 
-    def appends(self) -> list[tuple[str, bytes, int, str, str]]:
-        """(channel, envelope up to `"offset":`, time in microseconds, key, event) of each event that passed the checks.
-
-        `key` is the idempotency key as 32 hex digits, or "". `event` then says by 16 hex digits what is published, and
-        behind a colon by 32 the id.
-        """
-
-    def kept(self, index: int, offset: int, epoch: int) -> None: ...
-    def replayed(self, index: int, offset: int, epoch: int, id: str, time: int) -> None:
-        """The key was known: all of these are of the first time, `id` as 32 hex digits."""
-
-    def refused(self, index: int, code: str, message: str) -> None: ...
     def ack(self) -> Ack:
         """The answer to `prepare`. Raises what the event was refused with."""
 
     def results(self) -> bytes:
         """The answer to `prepare_batch` and `prepare_broadcast`: `{"results":[…]}`."""
+
+@final
+class RedisLayout:
+    """How an engine in Redis keeps its events (core/append_calls.hpp)."""
+
+    def __init__(self, *, prefix: str, function: str, history_size: int, keep_ms: int) -> None:
+        """`function` is the name of `append`; a channel is kept `keep_ms` after its last event, or as its rule says."""
+
+    def stream(self, app: str, channel: str) -> str:
+        """The key of the channel's events, in whose slot of a cluster lies all that belongs to it."""
+
+    def lifetime_ms(self, gateway: Gateway, app: str, channel: str) -> int:
+        """How long the channel is kept after its last event."""
+
+@final
+class AppendCalls:
+    """What submissions append, as calls of Redis's function `append`. For one thread.
+
+    Each call is settled or refused, and in the end all of them are finished, or all have failed, which is also what
+    becomes of calls that are let go.
+    """
+
+    def __init__(self, gateway: Gateway, layout: RedisLayout, submissions: list[Submission]) -> None:
+        """The list must not change from now on."""
+
+    def commands(self) -> list[tuple[str, bytes]]:
+        """The key and the packed command of each call."""
+
+    def channels(self) -> list[tuple[str, str]]:
+        """The app and the channel of each call; several calls may have the same."""
+
+    def settle(self, call: int, answer: list[bytes | int]) -> None:
+        """Take what Redis answered to the call. ValueError for what `append` does not answer."""
+
+    def refuse(self, call: int, code: str, message: str) -> None:
+        """Redis took none of the call's events."""
+
+    def finish(self) -> None:
+        """Every call is settled or refused: answer whoever waits for it."""
+
+    def fail(self, code: str, message: str) -> None:
+        """What became of the events is not known."""
 
 class Gateway:
     """The use cases of the gateway over one data folder (core/gateway.hpp). Thread safe; not usable across a fork."""
@@ -297,6 +338,15 @@ class Gateway:
         epoch: str = "",
     ) -> bytes: ...
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page: ...
+    def replicate(self, app: str, channel: str, replica: bytes) -> bool:
+        """Take over what is new of events that another engine keeps (core/replica.hpp).
+
+        False, and nothing is done, when they do not follow what is here. InvalidParameter when it is no replica.
+        """
+
+    def replace(self, app: str, channel: str, seen: str, replicas: list[bytes]) -> bool:
+        """Make the channel what these say, one behind the other, if it still is in the epoch `seen`."""
+
     def forget(self, app: str, channel: str) -> str: ...
     def channel(self, app: str, channel: str) -> ChannelInfo: ...
     def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]: ...

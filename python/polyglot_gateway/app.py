@@ -10,7 +10,7 @@ also takes SCRIPT_NAME from a header of whom it trusts, which `--forwarder-heade
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -65,6 +65,7 @@ class Application:
     Attributes:
         settings: What it runs with.
         engine: Keeps the events.
+        remote: The same when it keeps them elsewhere, None otherwise.
         hub: Wakes the event streams.
         tokens: Turns bearer tokens into what they grant.
         falcon: The Falcon application; more routes may be added to it.
@@ -81,6 +82,7 @@ class Application:
         hook = None if settings.authorize is None else load_hook(settings.authorize)
         self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
         self.engine = engine = open_engine(settings)
+        self.remote = cast("RedisEngine", engine) if settings.redis() else None
         self.hub = Hub(engine.follow)
         health = Health(
             engine,
@@ -123,6 +125,7 @@ class Application:
             trusted_proxies=self.settings.trusted_proxies,
             max_connections=max_connections,
             asks_python=self.settings.authorize is not None,
+            engine_elsewhere=self.remote is not None,
         )
 
     def reload(self) -> None:

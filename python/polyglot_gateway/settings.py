@@ -142,10 +142,7 @@ class Settings(RedisSettings):
     workers: Number = Field(
         default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64, description="worker processes"
     )
-    server: Literal["native", "wsgi"] = Field(
-        default_factory=lambda known: "wsgi" if known.get("redis_host") or known.get("redis_url") else "native",
-        description="native or wsgi: which server answers",
-    )
+    server: Literal["native", "wsgi"] = Field("native", description="native or wsgi: which server answers")
     data_dir: Path = Field(Path("data"), description="folder of history.pgs")
     history_size: HistorySize = Field(1000, description="events kept per channel")
     history_ttl: Seconds = Field(0.0, description="seconds that events are kept; 0 for no limit")
@@ -208,8 +205,6 @@ class Settings(RedisSettings):
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
         wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis()
-        if self.server == "native" and self.redis():
-            wrong.append("server: native does not serve what is in Redis; use wsgi")
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):

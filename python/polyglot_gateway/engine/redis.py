@@ -7,47 +7,20 @@ past in Redis (FLUSHALL, eviction, a restart without data, its TTL) ends its epo
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-
-from redis.exceptions import ResponseError
+from datetime import timedelta
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Ack, ChannelInfo, Engine, Gap, GapReason, Page
+from polyglot_gateway.engine.base import Ack, ChannelInfo, Engine, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
-from polyglot_gateway.engine.redis_appender import RedisAppender, new_epoch
+from polyglot_gateway.engine.redis_appender import RedisAppender
 from polyglot_gateway.engine.redis_feed import RedisFeed
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refusal
-from polyglot_gateway.errors import EngineUnavailable, InvalidParameter
+from polyglot_gateway.engine.redis_link import LIBRARY, RedisLink
+from polyglot_gateway.engine.redis_mirror import RedisMirror
+from polyglot_gateway.engine.redis_reader import BEGINNING, Answer, Query, RedisReader
+from polyglot_gateway.errors import InvalidParameter
 
 MOST_LIMIT = 1000
-ALL = 2**53
-"""More events than any channel has."""
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Query(NamedTuple):
-    """What of a channel is asked for, as `Engine.history` has it."""
-
-    since: int | None = None
-    until: int | None = None
-    epoch: str = ""
-    limit: int = 0
-    reverse: bool = False
-    size: int = ALL
-    """Only so many newest events count."""
-
-
-class _Read(NamedTuple):
-    """Part of a channel, as the function `read` gives it."""
-
-    epoch: str
-    last: int
-    newest_us: int
-    first: int
-    gap: Gap | None
-    events: list[tuple[int, bytes]]
 
 
 class RedisEngine:
@@ -55,6 +28,9 @@ class RedisEngine:
 
     `local` decides who may do what (`configure`, `authorize`, `max_event_bytes`) and keeps the counters of this
     instance. Open it after the fork, as the embedded engine.
+
+    Attributes:
+        appender: Sends what is published to Redis.
     """
 
     def __init__(
@@ -90,16 +66,18 @@ class RedisEngine:
         self._local = local
         self._link = RedisLink(url)
         self._keys = RedisKeys(prefix)
-        self._history_size = history_size
-        self._milliseconds = int(seconds * 1000)
-        self._appender = RedisAppender(self._link, self._keys, self._bounds)
+        layout = _core.RedisLayout(
+            prefix=prefix, function=f"{LIBRARY}_append", history_size=history_size, keep_ms=int(seconds * 1000)
+        )
+        self._reader = RedisReader(self._link, self._keys, self.gateway, layout)
+        self.appender = RedisAppender(self._link, self._keys, self.gateway, layout)
 
     def publish(
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> Ack:
         """See `Engine`."""
         submission = self.gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self._appender.append(app, submission)
+        self.appender.append(submission)
         return submission.ack()
 
     def publish_batch(
@@ -113,7 +91,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
-        self._appender.append(app, submission)
+        self.appender.append(submission)
         return submission.results()
 
     def broadcast(
@@ -121,7 +99,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
-        self._appender.append(app, submission)
+        self.appender.append(submission)
         return submission.results()
 
     def history(
@@ -136,14 +114,15 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         _check_position(limit, epoch)
-        size = self.gateway.rule(app, channel).history_size
-        found = self._read(app, channel, _Query(since, until, epoch, limit, reverse, size))
-        events = b",".join([envelope for _, envelope in found.events])
+        rule = self.gateway.rule(app, channel)
+        query = Query(since, until, epoch, limit, reverse, rule.history_size, rule.history_ttl)
+        found, read = self._reader.read(app, channel, query)
+        events = b",".join([envelope for _, envelope in read])
         gap = b"null"
         if found.gap:
             gap = b'{"from":%d,"to":%d,"reason":"%s"}' % (*found.gap[:2], found.gap.reason.encode())
         return (
-            b'{"app_id":"%s","channel":"%s","count":%d,' % (app.encode(), channel.encode(), len(found.events))
+            b'{"app_id":"%s","channel":"%s","count":%d,' % (app.encode(), channel.encode(), len(read))
             + b'"events":[%s],"epoch":"%s","offset":%d,' % (events, found.epoch.encode(), found.last)
             + b'"recovered":%s,"gap":%s}' % (b"false" if found.gap else b"true", gap)
         )
@@ -151,24 +130,19 @@ class RedisEngine:
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page:
         """See `Engine`."""
         _check_position(limit, epoch)
-        found = self._read(app, channel, _Query(since, epoch=epoch, limit=0 if since is None else limit))
-        return Page(found.epoch, found.events[-1][0] if found.events else found.last, found.events, found.gap)
+        ttl = self.gateway.rule(app, channel).history_ttl
+        query = Query(since, epoch=epoch, limit=0 if since is None else limit, ttl=ttl)
+        found, events = self._reader.read(app, channel, query)
+        return Page(found.epoch, events[-1][0] if events else found.last, events, found.gap)
 
     def forget(self, app: str, channel: str) -> str:
         """See `Engine`."""
-        self._check(app, channel)
-        epoch = new_epoch()
-        milliseconds = self._bounds(app, channel)[1]
-        self._link.ask(
-            "FCALL", f"{LIBRARY}_forget", 1, self._keys.stream(app, channel), epoch, milliseconds,
-            self._keys.news, f"{app}:{channel}",
-        )  # fmt: skip
-        return f"{epoch:016x}"
+        return self._reader.forget(app, channel)
 
     def channel(self, app: str, channel: str) -> ChannelInfo:
         """See `Engine`."""
-        size = self.gateway.rule(app, channel).history_size
-        return _info(app, channel, self._read(app, channel, _Query(size=size)))
+        rule = self.gateway.rule(app, channel)
+        return _info(app, channel, self._reader.read(app, channel, Query(size=rule.history_size, ttl=rule.history_ttl))[0])
 
     def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]:
         """See `Engine`."""
@@ -184,17 +158,12 @@ class RedisEngine:
                     "ZRANGE", key, f"({after}" if after else "-", "+", "BYLEX", "LIMIT", 0, wanted
                 )
             ]
-            query = _Query(size=self._history_size)
-            answers = self._link.send([self._command(app, name, query) for name in names])
             gone = []
-            for name, answer in zip(names, answers, strict=True):
-                read = self._parse(answer)
-                if read:
-                    found.append(_info(app, name, read))
-                elif answer:
-                    found.append(self.channel(app, name))
-                else:
+            for name, answer in zip(names, self._reader.peek(app, names), strict=True):
+                if answer is None:
                     gone.append(name)
+                else:
+                    found.append(_info(app, name, answer))
             if gone:
                 self._link.ask("ZREM", key, *gone)
             if len(names) < wanted:
@@ -207,6 +176,10 @@ class RedisEngine:
         self._link.check_open()
         return RedisFeed(self._link, self._keys.news)
 
+    def mirror(self) -> RedisMirror:
+        """What keeps the history of this host equal for the channels that are followed."""
+        return RedisMirror(self.gateway, self._reader, self.follow)
+
     def ready(self) -> list[str]:
         """See `Engine`."""
         trouble = self._link.trouble()
@@ -217,66 +190,6 @@ class RedisEngine:
         self._link.close()
         self._local.close()
 
-    def _bounds(self, app: str, channel: str) -> tuple[int, int]:
-        rule = self.gateway.rule(app, channel)
-        return min(rule.history_size, self._history_size), max(self._milliseconds, int(rule.history_ttl * 1000))
-
-    def _check(self, app: str, channel: str) -> None:
-        self._link.check_open()
-        _core.check_app(app)
-        _core.check_channel(channel)
-
-    def _read(self, app: str, channel: str, query: _Query) -> _Read:
-        self._check(app, channel)
-        command = self._command(app, channel, query)
-        with self._link.turns:
-            while True:
-                answer = self._link.ask(*command)
-                found = self._parse(answer)
-                if found:
-                    return found
-                if answer:
-                    self._renew(app, channel, int(answer[0]))
-                    continue
-                # Who stands in a channel before its first event is in an epoch too, and so the channel has to be.
-                self._link.ask(
-                    "FCALL", f"{LIBRARY}_begin", 1, self._keys.stream(app, channel), new_epoch(),
-                    self._bounds(app, channel)[1],
-                )  # fmt: skip
-
-    def _renew(self, app: str, channel: str, epoch: int) -> None:
-        """End an epoch because another Redis, or a new life of it, may lack some of its events."""
-        self._link.ask(
-            "FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, new_epoch(),
-            self._keys.news, f"{app}:{channel}",
-        )  # fmt: skip
-
-    def _command(self, app: str, channel: str, query: _Query) -> Command:
-        ttl = self.gateway.rule(app, channel).history_ttl
-        not_before = int((datetime.now(UTC) - _BEGINNING) / timedelta(microseconds=1) - ttl * 1e6) if ttl else 0
-        return [
-            "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
-            "" if query.since is None else query.since, "" if query.until is None else query.until,
-            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse), query.size, not_before,
-        ]  # fmt: skip
-
-    @staticmethod
-    def _parse(answer: Any) -> _Read | None:
-        if isinstance(answer, ResponseError):
-            raise EngineUnavailable(refusal(answer))
-        if len(answer) < 2:
-            return None
-        last, epoch, newest_us, first, reason, gap_from, gap_to, entries = answer
-        gap = None
-        if reason:
-            why: GapReason = reason.decode()
-            gap = Gap(gap_from, gap_to, why)
-        events = []
-        for id_, fields in entries:
-            offset = int(id_.partition(b"-")[0])
-            events.append((offset, b"%s%d}" % (fields[1], offset)))
-        return _Read(f"{int(epoch):016x}", last, newest_us, first, gap, events)
-
 
 def _check_position(limit: int, epoch: str) -> None:
     if not 1 <= limit <= MOST_LIMIT:
@@ -285,11 +198,11 @@ def _check_position(limit: int, epoch: str) -> None:
         raise InvalidParameter(f'epoch is "{epoch}"; allowed is 16 hex digits.')
 
 
-def _info(app: str, channel: str, read: _Read) -> ChannelInfo:
+def _info(app: str, channel: str, answer: Answer) -> ChannelInfo:
     newest = None
-    if read.newest_us:
-        newest = (_BEGINNING + timedelta(microseconds=read.newest_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return ChannelInfo(app, channel, read.epoch, read.first, read.last, newest)
+    if answer.newest_us:
+        newest = (BEGINNING + timedelta(microseconds=answer.newest_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return ChannelInfo(app, channel, answer.epoch, answer.first, answer.last, newest)
 
 
 _: Callable[..., Engine] = RedisEngine

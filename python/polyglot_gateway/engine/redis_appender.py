@@ -4,74 +4,50 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from secrets import randbits
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, CONNECT_SECONDS, LIBRARY, Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, CONNECT_SECONDS, Command, RedisLink, refusal
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
-MOST_EVENTS = 1000
-"""In one call of the function, during which Redis does nothing else."""
 LISTED_SECONDS = 600.0
 """So long a channel is taken to be in its app's list without being put there again."""
-IDEMPOTENCY_MILLISECONDS = 5 * 60 * 1000
-
-
-Bounds = Callable[[str, str], tuple[int, int]]
-"""What is kept of an app's channel: most events, and for how many milliseconds after the last of them."""
-
-
-def new_epoch() -> int:
-    """A random number of 64 bits that is not 0."""
-    return randbits(64) or 1
 
 
 class _Job:
     """One submission on its way."""
 
-    __slots__ = ("app", "appends", "done", "error", "submission")
+    __slots__ = ("done", "error", "submission")
 
-    def __init__(self, app: str, submission: _core.Submission) -> None:
-        self.app = app
+    def __init__(self, submission: _core.Submission) -> None:
         self.submission = submission
-        self.appends = submission.appends()
         self.done = False
         self.error: EngineUnavailable | None = None
 
 
-class _Call:
-    """One call of the function `append`: events of one channel, and whose they are."""
-
-    __slots__ = ("app", "channel", "events", "keys", "owners")
-
-    def __init__(self, app: str, channel: str, stream: str) -> None:
-        self.app = app
-        self.channel = channel
-        self.keys: list[str] = [stream]
-        self.events: list[bytes | str | int] = []
-        self.owners: list[tuple[_Job, int]] = []
-
-
 class RedisAppender:
-    """Sends submissions, those of all threads together: while one is under way, the others gather. Thread safe."""
+    """Sends submissions, those of all threads together: while one is under way, the others gather. Thread safe.
 
-    def __init__(self, link: RedisLink, keys: RedisKeys, bounds: Bounds) -> None:
-        """Use the link; `bounds` says what is kept of a channel."""
+    Attributes:
+        layout: How the events are kept.
+    """
+
+    def __init__(self, link: RedisLink, keys: RedisKeys, gateway: _core.Gateway, layout: _core.RedisLayout) -> None:
+        """Use the link; the rules of `gateway` say what is kept of a channel."""
         self._link = link
         self._keys = keys
-        self._bounds = bounds
+        self._gateway = gateway
+        self.layout = layout
         self._gathering = threading.Lock()
         self._sending = threading.Lock()
         self._jobs: list[_Job] = []
         self._listed: dict[tuple[str, str], float] = {}
 
-    def append(self, app: str, submission: _core.Submission) -> None:
+    def append(self, submission: _core.Submission) -> None:
         """Append what is submitted, and write into it what became of each event.
 
         Raises:
@@ -80,7 +56,7 @@ class RedisAppender:
             EngineUnavailable: They were not sent.
         """
         self._link.check()
-        job = _Job(app, submission)
+        job = _Job(submission)
         with self._gathering:
             self._jobs.append(job)
         if self._sending.acquire(timeout=2 * (CONNECT_SECONDS + ANSWER_SECONDS)):
@@ -103,81 +79,49 @@ class RedisAppender:
         if job.error:
             raise job.error
 
+    def send(self, calls: _core.AppendCalls) -> None:
+        """Send the calls together, and write into their submissions what became of each event.
+
+        Raises:
+            EngineDown: As append; of no event it is known what became of it.
+            EngineUnavailable: They were not sent.
+        """
+        channels = calls.channels()
+        listings = self._listings(channels)
+        if listings:
+            self._link.send(listings)
+        answers = self._link.send_packed(calls.commands())
+        for place, answer in enumerate(answers):
+            if isinstance(answer, ResponseError):
+                calls.refuse(place, EngineUnavailable.code, refusal(answer))
+            else:
+                calls.settle(place, answer)
+        with suppress(EngineUnavailable):  # they are kept, and on a list they will be with a later event
+            self._list_new_lives(channels, answers)
+
     def _send(self, jobs: list[_Job]) -> None:
         try:
-            calls = list(self._calls(jobs))
-            answers = self._link.send([*self._listings(calls), *map(self._command, calls)])
-            answers = answers[len(answers) - len(calls) :]
-            for call, answer in zip(calls, answers, strict=True):
-                self._settle(call, answer)
+            self.send(_core.AppendCalls(self._gateway, self.layout, [job.submission for job in jobs]))
         except BaseException as error:
             # Nobody may take this for an acknowledgement.
             said = error if isinstance(error, EngineUnavailable) else EngineDown("Appending to Redis failed.")
             for job in jobs:
                 job.error = said
-            if said is error:
-                return
-            raise
+            if said is not error:
+                raise
         finally:
             for job in jobs:
                 job.done = True
-        with suppress(EngineUnavailable):  # they are kept, and on a list they will be with a later event
-            self._list_new_lives(calls, answers)
 
-    def _calls(self, jobs: list[_Job]) -> Iterator[_Call]:
-        """One call for each channel, or several of MOST_EVENTS events; each channel's events in order."""
-        open_calls: dict[tuple[str, str], _Call] = {}
-        for job in jobs:
-            for index, (channel, envelope, time_us, key, event) in enumerate(job.appends):
-                call = open_calls.get((job.app, channel))
-                if call is None or len(call.owners) == MOST_EVENTS:
-                    if call is not None:
-                        yield call
-                    call = open_calls[job.app, channel] = _Call(job.app, channel, self._keys.stream(job.app, channel))
-                place = 0
-                if key:
-                    call.keys.append(self._keys.idempotency(job.app, channel, key))
-                    place = len(call.keys)
-                call.events += (envelope, time_us, place, f"{event}:{time_us}" if key else "")
-                call.owners.append((job, index))
-        yield from open_calls.values()
-
-    def _command(self, call: _Call) -> Command:
-        size, milliseconds = self._bounds(call.app, call.channel)
-        return [
-            "FCALL", f"{LIBRARY}_append", len(call.keys), *call.keys, new_epoch(), size, milliseconds,
-            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", *call.events,
-        ]  # fmt: skip
-
-    def _settle(self, call: _Call, answer: Any) -> None:
-        if isinstance(answer, ResponseError):
-            for job, index in call.owners:
-                job.submission.refused(index, EngineUnavailable.code, refusal(answer))
-            return
-        epoch = int(answer[0])
-        for (job, index), outcome in zip(call.owners, answer[1:], strict=True):
-            if isinstance(outcome, int):
-                job.submission.kept(index, outcome, epoch)
-            elif outcome:
-                _, id_, time_us, position = outcome.decode().split(":")
-                offset, _, first_epoch = position.partition("-")
-                job.submission.replayed(index, int(offset), int(first_epoch), id_, int(time_us))
-            else:
-                job.submission.refused(
-                    index,
-                    "idempotency_mismatch",
-                    "The Idempotency-Key was used before in this channel, with another body.",
-                )
-
-    def _listings(self, calls: list[_Call]) -> list[Command]:
+    def _listings(self, channels: list[tuple[str, str]]) -> list[Command]:
         """Put the channels that may not be there into the lists of their apps."""
         now = time.monotonic()
-        names = {(call.app, call.channel) for call in calls}
+        listed = self._listed
         return [
             command
-            for app, channel in names
-            if now - self._listed.get((app, channel), -LISTED_SECONDS) >= LISTED_SECONDS
-            for command in self._listing(app, channel, now)
+            for place in channels
+            if now - listed.get(place, -LISTED_SECONDS) >= LISTED_SECONDS
+            for command in self._listing(*place, now)
         ]
 
     def _listing(self, app: str, channel: str, now: float) -> list[Command]:
@@ -186,16 +130,16 @@ class RedisAppender:
         self._listed[app, channel] = now
         key = self._keys.channels(app)
         # A list outlives what is in it.
-        milliseconds = 2 * self._bounds(app, channel)[1] + int(2000 * LISTED_SECONDS)
+        milliseconds = 2 * self.layout.lifetime_ms(self._gateway, app, channel) + int(2000 * LISTED_SECONDS)
         return [("ZADD", key, 0, channel), ("PEXPIRE", key, milliseconds, "GT"), ("PEXPIRE", key, milliseconds, "NX")]
 
-    def _list_new_lives(self, calls: list[_Call], answers: list[Any]) -> None:
+    def _list_new_lives(self, channels: list[tuple[str, str]], answers: list[Any]) -> None:
         """A channel that begins anew may have lost its place in the list as it lost its past."""
         now = time.monotonic()
         born = [
-            (call.app, call.channel)
-            for call, answer in zip(calls, answers, strict=True)
-            if not isinstance(answer, ResponseError) and 1 in answer[1:]
+            place
+            for place, answer in zip(channels, answers, strict=True)
+            if not isinstance(answer, ResponseError) and 1 in answer
         ]
         if born:
-            self._link.send([command for app, channel in born for command in self._listing(app, channel, now)])
+            self._link.send([command for place in born for command in self._listing(*place, now)])

@@ -1,4 +1,4 @@
-#!lua name=polyglot_1
+#!lua name=polyglot_2
 
 -- What the Redis engine does in Redis, each in one atomic step (https://redis.io/docs/latest/develop/programmability).
 -- The number in the name is raised with every change of meaning, so that gateways of two versions can share a Redis.
@@ -13,8 +13,11 @@
 -- the events that are left stay, and the next append, or the first reader, ends the epoch before. `real` is 0 for a
 -- channel that somebody asked for and 1 for one that has had events, of which forgetting may have left none.
 --
+-- News is told on the shard channel that has the stream's name: the events themselves, as core/replica.hpp has them, or
+-- nothing, which means that whoever hears it has to look for itself.
+--
 -- Redis does not undo what a function did before it failed. So all that may be forbidden to the gateway's user (INFO,
--- PUBLISH) comes before the first write; news that turns out to be none does no harm.
+-- SPUBLISH) comes before the first write once; empty news that turns out to be none does no harm.
 --
 -- Epochs are numbers beyond 2^53, and stay texts here.
 
@@ -25,6 +28,13 @@ local run_id  -- of this process, in which the library was loaded anew
 local function reign_now()
   run_id = run_id or string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'), 1, 12)
   return run_id .. string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 12)
+end
+
+local may_tell = false  -- was found out before
+
+local function check_telling(key)
+  if not may_tell then redis.call('SPUBLISH', key, '') end
+  may_tell = true
 end
 
 local function set_life(key, life, reign, epoch, real)
@@ -54,10 +64,15 @@ local function state_of(key)
   return state
 end
 
+-- Events as core/replica.hpp has them; each in `events` with its time and its size before it.
+local function replica(epoch, first, events)
+  return string.format('%s %.0f %d\n', epoch, first, #events) .. table.concat(events)
+end
+
 -- KEYS  the stream; then the keys under which idempotent appends are remembered
 -- ARGV  a new epoch, should one be needed, most events to keep, TTL of the stream in ms, TTL of what is remembered in ms,
---       channel that is told and what it is told, then for each event: envelope, time, number of its key in KEYS or 0,
---       and what is remembered under it, which begins with 16 digits for the event itself
+--       then for each event: envelope, time, number of its key in KEYS or 0, and what is remembered under it, which
+--       begins with 16 digits for the event itself
 -- {epoch, for each event: its offset, or what was remembered, or '' when another event was}
 local function append(keys, args)
   local key = keys[1]
@@ -65,17 +80,18 @@ local function append(keys, args)
   local epoch = state.ended and args[1] or state.epoch
   local offset, time = state.offset, state.time
   local answer = {epoch}
+  local news = {}
   local fresh = false
-  for i = 7, #args, 4 do
+  for i = 5, #args, 4 do
     local remember = tonumber(args[i + 2])
     fresh = remember == 0 or not redis.call('GET', keys[remember])
     if fresh then break end
   end
   if fresh then
-    redis.call('PUBLISH', args[5], args[6])
+    check_telling(key)
     if state.ended or state.real == '0' then set_life(key, state.life, state.reign, epoch, 1) end
   end
-  for i = 7, #args, 4 do
+  for i = 5, #args, 4 do
     local remember = tonumber(args[i + 2])
     local known = remember > 0 and redis.call('GET', keys[remember])
     if known then
@@ -85,7 +101,9 @@ local function append(keys, args)
       offset = offset + 1
       time = math.max(time, tonumber(args[i + 1]))
       local id = string.format('%.0f-', offset)
-      redis.call('XADD', key, id .. '1', 'e', args[i], 't', string.format('%.0f', time))
+      local time_text = string.format('%.0f', time)
+      redis.call('XADD', key, id .. '1', 'e', args[i], 't', time_text)
+      news[#news + 1] = time_text .. ' ' .. #args[i] .. '\n' .. args[i]
       if remember > 0 then
         redis.call('SET', keys[remember], args[i + 3] .. ':' .. id .. epoch, 'PX', args[4])
       end
@@ -95,15 +113,16 @@ local function append(keys, args)
   if fresh then
     redis.call('XTRIM', key, 'MAXLEN', args[2])
     redis.call('PEXPIRE', key, args[3])
+    redis.call('SPUBLISH', key, replica(epoch, state.offset + 1, news))
   end
   return answer
 end
 
 -- KEYS  the stream
--- ARGV  epoch of the new life, TTL of the stream in ms, channel that is told and what it is told
+-- ARGV  epoch of the new life, TTL of the stream in ms
 local function forget(keys, args)
   local state = state_of(keys[1])
-  if state.real == '1' then redis.call('PUBLISH', args[3], args[4]) end
+  if state.real == '1' then redis.call('SPUBLISH', keys[1], '') end
   redis.call('DEL', keys[1])
   set_life(keys[1], nil, state.reign, args[1], state.real)
   redis.call('PEXPIRE', keys[1], args[2])
@@ -124,11 +143,11 @@ end
 
 -- Ends an epoch whose reign has ended; does nothing when that was done before.
 -- KEYS  the stream
--- ARGV  the epoch, a new one, channel that is told and what it is told
+-- ARGV  the epoch, a new one
 local function renew(keys, args)
   local state = state_of(keys[1])
   if state.there and state.ended and state.epoch == args[1] then
-    redis.call('PUBLISH', args[3], args[4])
+    redis.call('SPUBLISH', keys[1], '')
     set_life(keys[1], state.life, state.reign, args[2], state.real)
   end
   return redis.status_reply('OK')
@@ -145,13 +164,14 @@ local function first_from(key, low, high, limit)
   return low
 end
 
+-- The answer to `read`, and `epoch` and `first` offset of what is in it; nothing of these when there is none.
 -- KEYS  the stream
 -- ARGV  since, until, epoch ('' for none of these), most events, 1 for the newest first, how many newest events count,
 --       and the time from which on events count
 -- {offset of the newest event, epoch, its time, offset of the first event that can be read, reason of the gap or '',
 --  gap from, gap to, {id, {'e', envelope, …}} for each event}; the epoch alone when it has to be renewed; nothing when
 -- there is no stream
-local function read(keys, args)
+local function look(keys, args)
   local key = keys[1]
   local state = state_of(key)
   if not state.there then return {} end
@@ -188,12 +208,32 @@ local function read(keys, args)
     local from, to = string.format('%.0f', start), string.format('%.0f', stop)
     events = backwards and redis.call('XREVRANGE', key, to, from) or redis.call('XRANGE', key, from, to)
   end
-  return {last, epoch, first <= last and state.time or 0, first, reason, gap_from, gap_to, events}
+  if start > stop then start = since and reason == '' and since + 1 or last + 1 end
+  return {last, epoch, first <= last and state.time or 0, first, reason, gap_from, gap_to, events}, start
 end
 
-redis.register_function('polyglot_1_append', append)
-redis.register_function('polyglot_1_forget', forget)
+local function read(keys, args)
+  local answer = look(keys, args)
+  return answer
+end
+
+-- The same with the events as a replica.
+local function replicate(keys, args)
+  local answer, first = look(keys, args)
+  if not first then return answer end
+  local events = {}
+  for i, entry in ipairs(answer[8]) do
+    local fields = entry[2]
+    events[i] = fields[4] .. ' ' .. #fields[2] .. '\n' .. fields[2]
+  end
+  answer[8] = replica(answer[2], first, events)
+  return answer
+end
+
+redis.register_function('polyglot_2_append', append)
+redis.register_function('polyglot_2_forget', forget)
 -- They add nothing to speak of, and a Redis that is full is still read.
-redis.register_function{function_name = 'polyglot_1_begin', callback = begin, flags = {'allow-oom'}}
-redis.register_function{function_name = 'polyglot_1_renew', callback = renew, flags = {'allow-oom'}}
-redis.register_function{function_name = 'polyglot_1_read', callback = read, flags = {'no-writes'}}
+redis.register_function{function_name = 'polyglot_2_begin', callback = begin, flags = {'allow-oom'}}
+redis.register_function{function_name = 'polyglot_2_renew', callback = renew, flags = {'allow-oom'}}
+redis.register_function{function_name = 'polyglot_2_read', callback = read, flags = {'no-writes'}}
+redis.register_function{function_name = 'polyglot_2_replicate', callback = replicate, flags = {'no-writes'}}

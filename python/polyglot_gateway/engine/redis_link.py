@@ -29,7 +29,7 @@ AT_ONCE = 32
 OLDEST_REDIS = (7, 0, 0)
 """The first with functions."""
 
-LIBRARY = "polyglot_1"
+LIBRARY = "polyglot_2"
 """The library of functions in redis_functions.lua."""
 
 _FOR_SENTINELS = ("socket_connect_timeout", "socket_timeout", "retry")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 import structlog
@@ -16,6 +16,7 @@ from gevent.event import Event
 from gevent.queue import SimpleQueue
 
 from polyglot_gateway import _core
+from polyglot_gateway.errors import GatewayError
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.server.questions import Questions
 
@@ -27,13 +28,29 @@ _log = structlog.get_logger("polyglot_gateway.server")
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 Job = tuple[str, int, Any]
+Followed = Callable[[GatewayError | None], None]
+
+
+class Mirror(Protocol):
+    """Keeps the history here equal to an engine elsewhere (engine/redis_mirror.py). Nothing here waits."""
+
+    def follow(self, app: str, channel: str, since: int | None, epoch: str, answer: Followed) -> None:
+        """Follow the channel from now on, and call `answer` when the history has what the engine has."""
+
+    def unfollow(self, app: str, channel: str) -> None:
+        """Nobody reads the channel any more."""
 
 
 class Handoff:
     """Answers the jobs of one server."""
 
     def __init__(
-        self, server: _core.Server, application: WsgiApplication, tokens: Tokens, environ: dict[str, Any]
+        self,
+        server: _core.Server,
+        application: WsgiApplication,
+        tokens: Tokens,
+        environ: dict[str, Any],
+        mirror: Mirror | None = None,
     ) -> None:
         """Answer requests by `application` and questions by `tokens`.
 
@@ -42,7 +59,9 @@ class Handoff:
             application: Called with each request (PEP 3333).
             tokens: Decides who may connect and join.
             environ: What the WSGI environment of every request has.
+            mirror: Follows channels of an engine elsewhere; None when there is none.
         """
+        self._mirror = mirror
         self._server = server
         self._application = application
         self._questions = Questions(server, tokens)
@@ -73,6 +92,10 @@ class Handoff:
             kind, number, what = job
             if kind in ("request", "question"):
                 self._jobs.put(job)
+            elif kind == "follow":
+                self._follow(number, *what)
+            elif kind == "unfollow":
+                self._unfollow(*what)
             elif kind == "log":
                 _log.error(what[0], reason=what[1])
             elif stream := self._streams.get(number):
@@ -80,6 +103,21 @@ class Handoff:
                 stream.room.set()
         for _ in range(min(self._jobs.qsize() - self._idle, MAX_GREENLETS - len(self._greenlets))):
             self._greenlets.append(gevent.spawn(self._work))
+
+    def _follow(self, number: int, app: str, channel: str, since: int | None, epoch: str) -> None:
+        def answer(error: GatewayError | None) -> None:
+            if error is None:
+                self._server.decide(number, None)
+            else:
+                self._server.deny(number, error.code, error.message)
+
+        if self._mirror is None:
+            raise AssertionError("the server was told that there is an engine elsewhere")
+        self._mirror.follow(app, channel, since, epoch, answer)
+
+    def _unfollow(self, app: str, channel: str) -> None:
+        if self._mirror is not None:
+            self._mirror.unfollow(app, channel)
 
     def _work(self) -> None:
         while True:

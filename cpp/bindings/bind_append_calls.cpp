@@ -1,0 +1,98 @@
+#include "bind_append_calls.hpp"
+
+#include <pybind11/stl.h>
+
+#include <charconv>
+
+#include "bind_submission.hpp"
+
+namespace polyglot::bindings {
+namespace {
+
+std::string_view text_of(const py::handle& answer) {
+  if (!PyBytes_Check(answer.ptr())) throw py::value_error("Redis answered what the function append does not answer");
+  return view_of(py::reinterpret_borrow<py::bytes>(answer));
+}
+
+// {epoch, for each event: its offset, or what was remembered, or '' when another event was}
+void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) {
+  const py::value_error wrong("Redis answered what the function append does not answer");
+  if (call >= calls.size() || answer.size() != calls.events(call) + 1) throw wrong;
+  const std::string_view digits = text_of(answer[0]);
+  std::uint64_t epoch = 0;
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), epoch).ec != std::errc()) throw wrong;
+  for (std::size_t event = 0; event < calls.events(call); ++event) {
+    const py::handle outcome = PyList_GET_ITEM(answer.ptr(), static_cast<Py_ssize_t>(event + 1));
+    if (PyLong_Check(outcome.ptr())) {
+      calls.kept(call, event, outcome.cast<std::uint64_t>(), epoch);
+    } else if (const std::string_view remembered = text_of(outcome); remembered.empty()) {
+      calls.mismatched(call, event);
+    } else if (!calls.replayed(call, event, remembered)) {
+      throw wrong;
+    }
+  }
+}
+
+}  // namespace
+
+void bind_append_calls(py::module_& module) {
+  using namespace py::literals;
+  py::class_<core::RedisLayout>(module, "RedisLayout")
+      .def(py::init([](std::string prefix, std::string function, std::uint64_t history_size, std::int64_t keep_ms) {
+             return core::RedisLayout{std::move(prefix), std::move(function), history_size, keep_ms};
+           }),
+           py::kw_only(), "prefix"_a, "function"_a, "history_size"_a, "keep_ms"_a)
+      .def("stream", &core::RedisLayout::stream, "app"_a, "channel"_a)
+      .def(
+          "lifetime_ms",
+          [](const core::RedisLayout& layout, const OpenGateway& gateway, std::string_view app,
+             std::string_view channel) { return layout.lifetime_ms(gateway.get().rule(app, channel)); },
+          "gateway"_a, "app"_a, "channel"_a);
+  py::class_<OpenAppendCalls>(module, "AppendCalls")
+      .def(py::init([](const OpenGateway& gateway, const core::RedisLayout& layout, const py::list& submissions) {
+             std::vector<core::Submission*> all;
+             for (const auto& submission : submissions) all.push_back(&submission.cast<OpenSubmission&>().get());
+             // Python's hold on the list is what keeps them.
+             return std::make_unique<OpenAppendCalls>(gateway.share(), layout, all,
+                                                      [kept = py::object(submissions)](const core::Status&) {});
+           }),
+           "gateway"_a, "layout"_a, "submissions"_a)
+      .def("commands",
+           [](OpenAppendCalls& open) {
+             const core::AppendCalls& calls = open.get();
+             py::list commands(calls.size());
+             for (std::size_t i = 0; i < calls.size(); ++i) {
+               commands[i] = py::make_tuple(calls.stream(i), to_bytes(calls.command(i)));
+             }
+             return commands;
+           })
+      .def("channels",
+           [](OpenAppendCalls& open) {
+             const core::AppendCalls& calls = open.get();
+             py::list channels(calls.size());
+             for (std::size_t i = 0; i < calls.size(); ++i) {
+               channels[i] = py::make_tuple(calls.app(i), calls.channel(i));
+             }
+             return channels;
+           })
+      .def(
+          "settle",
+          [](OpenAppendCalls& open, std::size_t call, const py::list& answer) { settle(open.get(), call, answer); },
+          "call"_a, "answer"_a)
+      .def(
+          "refuse",
+          [](OpenAppendCalls& open, std::size_t call, const std::string& code, const std::string& message) {
+            if (call >= open.get().size()) throw py::index_error("there is no such call");
+            open.get().refused(call, core::Status(code_named(code), message));
+          },
+          "call"_a, "code"_a, "message"_a)
+      .def("finish", [](OpenAppendCalls& open) { open.finish(core::Status()); })
+      .def(
+          "fail",
+          [](OpenAppendCalls& open, const std::string& code, const std::string& message) {
+            open.finish(core::Status(code_named(code), message));
+          },
+          "code"_a, "message"_a);
+}
+
+}  // namespace polyglot::bindings

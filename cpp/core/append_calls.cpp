@@ -1,0 +1,194 @@
+#include "core/append_calls.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+
+#include "core/hex.hpp"
+
+namespace polyglot::core {
+namespace {
+
+constexpr std::size_t kArgumentsBefore = 6;  // FCALL, function, number of keys; and behind the keys epoch, size, TTLs:
+constexpr std::size_t kArgumentsBehind = 4;
+constexpr std::size_t kArgumentsPerEvent = 4;
+constexpr std::size_t kNumber = 20;  // digits of any
+
+struct Number {
+  explicit Number(std::uint64_t number) : size(std::to_chars(digits, digits + kNumber, number).ptr - digits) {}
+  std::string_view text() const { return {digits, static_cast<std::size_t>(size)}; }
+
+  char digits[kNumber];
+  std::ptrdiff_t size;
+};
+
+void put(std::string& out, std::string_view argument) {
+  out.push_back('$');
+  out.append(Number(argument.size()).text()).append("\r\n").append(argument).append("\r\n");
+}
+
+void put(std::string& out, std::uint64_t number) {
+  put(out, Number(number).text());
+}
+
+void append_hex(std::string& out, std::uint64_t number) {
+  char digits[kHexLength];
+  write_hex(number, digits);
+  out.append(digits, sizeof(digits));
+}
+
+void append_hex(std::string& out, const Ulid& id) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (const std::uint8_t byte : id) out.append({kDigits[byte >> 4], kDigits[byte & 15]});
+}
+
+bool parse_id(std::string_view hex, Ulid& id) {
+  if (hex.size() != 2 * id.size()) return false;
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    const int high = hex_value(hex[2 * i]);
+    const int low = hex_value(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    id[i] = static_cast<std::uint8_t>(high * 16 + low);
+  }
+  return true;
+}
+
+// Takes what stands before `end` off the front of `text`.
+std::string_view take_until(std::string_view& text, char end) {
+  const std::string_view taken = text.substr(0, text.find(end));
+  text.remove_prefix(std::min(taken.size() + 1, text.size()));
+  return taken;
+}
+
+template <typename Integer>
+bool parse_number(std::string_view text, Integer& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+struct Place {
+  std::string_view app;
+  std::string_view channel;
+  bool operator==(const Place&) const = default;
+};
+
+struct PlaceHash {
+  std::size_t operator()(const Place& place) const {
+    const std::hash<std::string_view> hash;
+    return hash(place.channel) * 31 + hash(place.app);
+  }
+};
+
+// An answer that is remembered: <event>:<id>:<time>, to which Redis adds :<offset>-<epoch>.
+std::string remembered(const Append& append) {
+  std::string text;
+  append_hex(text, append.key->event_hash);
+  text.push_back(':');
+  append_hex(text, append.id);
+  text.push_back(':');
+  return text.append(std::to_string(append.time));
+}
+
+}  // namespace
+
+std::string RedisLayout::stream(std::string_view app, std::string_view channel) const {
+  std::string name;
+  name.reserve(prefix.size() + app.size() + channel.size() + 4);
+  return name.append(prefix).append(":{").append(app).append(":").append(channel).append("}");
+}
+
+std::uint64_t RedisLayout::most_events(const ChannelRule& rule) const {
+  // The newest one says where the channel stands.
+  return std::max<std::uint64_t>(std::min(rule.history_size, history_size), 1);
+}
+
+std::int64_t RedisLayout::lifetime_ms(const ChannelRule& rule) const {
+  return std::max(keep_ms, rule.history_ttl_us / 1000);
+}
+
+void AppendCalls::gather(const RedisLayout& layout, std::span<Submission* const> submissions) {
+  std::unordered_map<Place, Call*, PlaceHash> open_calls;
+  for (Submission* submission : submissions) {
+    for (Append& append : submission->appends()) {
+      Call*& open = open_calls[{append.app, append.channel}];
+      if (open == nullptr || open->appends.size() == kMostEvents) {
+        open = &calls_.emplace_back(
+            Call{append.app, append.channel, layout.stream(append.app, append.channel), {}, {}});
+      }
+      open->appends.push_back(&append);
+    }
+  }
+}
+
+void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch) {
+  std::size_t keys = 1;
+  std::size_t bytes = 256 + call.stream.size();
+  for (const Append* append : call.appends) {
+    keys += append->key != nullptr ? 1 : 0;
+    bytes += append->envelope.size() + (append->key != nullptr ? 256 + call.stream.size() : 64);
+  }
+  std::string& out = call.command;
+  out.reserve(bytes);
+  out.push_back('*');
+  out.append(Number(3 + keys + kArgumentsBehind + kArgumentsPerEvent * call.appends.size()).text()).append("\r\n");
+  put(out, "FCALL");
+  put(out, layout.function);
+  put(out, keys);
+  put(out, call.stream);
+  std::string name;
+  for (const Append* append : call.appends) {
+    if (append->key == nullptr) continue;
+    name.assign(call.stream).append(":key:");
+    append_hex(name, append->key->key[0]);
+    append_hex(name, append->key->key[1]);
+    put(out, name);
+  }
+  put(out, new_epoch);
+  put(out, layout.most_events(rule));
+  put(out, static_cast<std::uint64_t>(layout.lifetime_ms(rule)));
+  put(out, static_cast<std::uint64_t>(layout.remember_ms));
+  std::size_t place = 1;
+  for (const Append* append : call.appends) {
+    put(out, {append->envelope.data(), append->envelope.size()});
+    put(out, static_cast<std::uint64_t>(append->time));
+    if (append->key == nullptr) {
+      out.append("$1\r\n0\r\n$0\r\n\r\n");
+    } else {
+      put(out, ++place);
+      put(out, remembered(*append));
+    }
+  }
+}
+
+void AppendCalls::kept(std::size_t call, std::size_t event, std::uint64_t offset, std::uint64_t epoch) {
+  Append& append = *calls_[call].appends[event];
+  append.offset = offset;
+  append.epoch = epoch;
+}
+
+bool AppendCalls::replayed(std::size_t call, std::size_t event, std::string_view remembered) {
+  Append first;
+  take_until(remembered, ':');
+  const bool right = parse_id(take_until(remembered, ':'), first.id) &&
+                     parse_number(take_until(remembered, ':'), first.time) &&
+                     parse_number(take_until(remembered, '-'), first.offset) && parse_number(remembered, first.epoch);
+  if (!right) return false;
+  Append& append = *calls_[call].appends[event];
+  append.id = first.id;
+  append.time = first.time;
+  append.offset = first.offset;
+  append.epoch = first.epoch;
+  append.replayed = true;
+  return true;
+}
+
+void AppendCalls::mismatched(std::size_t call, std::size_t event) {
+  calls_[call].appends[event]->status =
+      Status(Code::idempotency_mismatch, "The Idempotency-Key was used before in this channel, with another body.");
+}
+
+void AppendCalls::refused(std::size_t call, const Status& status) {
+  for (Append* append : calls_[call].appends) append->status = status;
+}
+
+}  // namespace polyglot::core

@@ -1,0 +1,78 @@
+// AppendCalls: what submissions append, as calls of the function `append` in Redis (engine/redis_functions.lua), packed
+// as Redis reads commands (RESP: redis.io, "Redis serialization protocol"), and what its answers mean.
+//
+// The events of one channel go together, at most kMostEvents in a call, each channel's in order.
+//
+// Thread safety: of an object, one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/rules.hpp"
+#include "core/submission.hpp"
+
+namespace polyglot::core {
+
+// How an engine in Redis keeps its events.
+struct RedisLayout {
+  std::string prefix;                       // before the name of every key
+  std::string function;                     // the name of `append`
+  std::uint64_t history_size = 1000;        // most events kept of a channel; its rule may say less
+  std::int64_t keep_ms = 604'800'000;       // for so long after its last event; its rule may say more
+  std::int64_t remember_ms = 5 * 60 * 1000;  // an idempotency key
+
+  // What belongs to a channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
+  // lies in one slot of a cluster.
+  std::string stream(std::string_view app, std::string_view channel) const;
+  std::uint64_t most_events(const ChannelRule& rule) const;
+  std::int64_t lifetime_ms(const ChannelRule& rule) const;
+};
+
+class AppendCalls {
+ public:
+  static constexpr std::size_t kMostEvents = 1000;  // while they are appended, Redis does nothing else
+
+  // `rule_of(app, channel)` gives a rule that lives as long as the call; `new_epoch()` a number that is not 0. What
+  // became of each event is written into the submissions, which have to live as long as this.
+  template <typename RuleOf, typename NewEpoch>
+  AppendCalls(const RedisLayout& layout, std::span<Submission* const> submissions, RuleOf rule_of, NewEpoch new_epoch) {
+    gather(layout, submissions);
+    for (Call& call : calls_) pack(layout, call, rule_of(call.app, call.channel), new_epoch());
+  }
+
+  std::size_t size() const { return calls_.size(); }
+  std::string_view app(std::size_t call) const { return calls_[call].app; }
+  std::string_view channel(std::size_t call) const { return calls_[call].channel; }
+  const std::string& stream(std::size_t call) const { return calls_[call].stream; }
+  const std::string& command(std::size_t call) const { return calls_[call].command; }
+  std::size_t events(std::size_t call) const { return calls_[call].appends.size(); }
+
+  // What Redis answered for each event, by its place in the call.
+  void kept(std::size_t call, std::size_t event, std::uint64_t offset, std::uint64_t epoch);
+  // The key was known; `remembered` is what `append` wrote under it: <event>:<id>:<time>:<offset>-<epoch>. False when it
+  // is not of this form.
+  bool replayed(std::size_t call, std::size_t event, std::string_view remembered);
+  void mismatched(std::size_t call, std::size_t event);
+  // Of all its events.
+  void refused(std::size_t call, const Status& status);
+
+ private:
+  struct Call {
+    std::string_view app;
+    std::string_view channel;
+    std::string stream;
+    std::vector<Append*> appends;
+    std::string command;
+  };
+  void gather(const RedisLayout& layout, std::span<Submission* const> submissions);
+  static void pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch);
+
+  std::deque<Call> calls_;
+};
+
+}  // namespace polyglot::core

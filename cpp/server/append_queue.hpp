@@ -1,0 +1,61 @@
+// AppendQueue: what this server has for an engine elsewhere, on its way there and back.
+//
+// The server's thread pushes submissions; whoever speaks with the engine takes all that wait, together, and gives them
+// back when it is known what became of them. The order of taking is the order of pushing.
+//
+// Errors: overloaded, when so much waits that the engine must be too slow.
+//
+// Thread safety: take and finish from any thread; push from the server's thread, where also `done` is called.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/file_descriptor.hpp"
+#include "core/status.hpp"
+#include "core/submission.hpp"
+
+namespace polyglot::server {
+
+inline constexpr std::size_t kMaxAppendsWaiting = 100'000;                  // events
+inline constexpr std::size_t kMaxAppendBytesWaiting = std::size_t{1} << 28;  // of requests
+
+// A submission with what it is slices of.
+struct OwnedSubmission {
+  std::unique_ptr<const std::string> texts;
+  std::unique_ptr<core::Submission> submission;
+};
+
+class AppendQueue {
+ public:
+  // Ok: the engine was asked, and what became of each event stands in the submission. Else nothing is known of any.
+  using Done = std::function<void(const core::Status&, core::Submission&)>;
+  struct Waiting {
+    OwnedSubmission owned;
+    Done done;
+  };
+
+  explicit AppendQueue(boost::asio::io_context& io);
+
+  // Any thread: readable when there may be something to take.
+  int fd() const { return signal_.get(); }
+  core::Status push(OwnedSubmission owned, Done done);
+  std::vector<Waiting> take();
+  void finish(std::vector<Waiting> finished, const core::Status& status);
+
+ private:
+  boost::asio::io_context& io_;
+  core::FileDescriptor signal_;
+  std::mutex mutex_;
+  std::vector<Waiting> waiting_;
+  // Pushed and not finished; the server's thread alone.
+  std::size_t events_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace polyglot::server

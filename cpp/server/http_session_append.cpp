@@ -1,0 +1,72 @@
+// HttpSession: events for an engine elsewhere, and answers to requests that had to wait.
+#include <utility>
+
+#include "server/http_session.hpp"
+#include "server/loop.hpp"
+
+namespace polyglot::server {
+
+using core::Status;
+
+void HttpSession::append(std::string_view body) {
+  auto prepared = loop().hot_routes.prepare(*request_, routed_, body, peer_);
+  if (!prepared.ok()) return answer_problem(prepared.status());
+  core::Submission& submission = *prepared->submission;
+  if (submission.appends().empty()) {
+    loop().gateway.count(submission);
+    return loop().replies.append(loop().output, {.body = submission.results()}, recipient());
+  }
+  remember_recipient();
+  if (may_repeat() && !repeated_) {
+    // What the request is slices of is gone when it is finished.
+    head_ = request_->head();
+    repeated_ = true;
+  }
+  phase_ = Phase::application;
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  const Status status = loop().appends.push(
+      std::move(prepared).value(), [self](const Status& asked, core::Submission& kept) {
+        // The refusal of a single event is counted where it is said.
+        const bool is_kept = self->routed_.route != Route::publish || kept.appends().front().status.ok();
+        if (asked.ok() && is_kept) self->loop().gateway.count(kept);
+        if (self->is_open()) self->guard([&] { self->answer_append(asked, kept); });
+      });
+  if (status.ok()) return;
+  phase_ = Phase::body;
+  answer_problem(status);
+}
+
+void HttpSession::answer_append(const Status& status, const core::Submission& submission) {
+  if (!status.ok()) return refuse_later(status);
+  if (routed_.route != Route::publish) return answer_later({.body = submission.results()});
+  const core::Append& append = submission.appends().front();
+  if (!append.status.ok()) return refuse_later(append.status);
+  std::string json;
+  core::append_ack_json(json, {append.id, append.time, append.offset, append.epoch, append.replayed});
+  answer_later({.body = json, .fields = append.replayed ? "Idempotency-Replayed: true\r\n" : ""});
+}
+
+void HttpSession::answer_later(const Reply& reply) {
+  if (!is_open()) return;
+  loop().output.clear();
+  if (loop().draining) keep_alive_ = false;
+  loop().replies.append(loop().output, reply,
+                        {later_id_, later_origin_, false, keep_alive_, request_->version()});
+  finish_request();
+  take_kept();
+  flush();
+}
+
+void HttpSession::refuse_later(const Status& status) {
+  loop().output.clear();
+  if (loop().draining) keep_alive_ = false;
+  loop().gateway.counters().add_refused(status.code());
+  if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
+  loop().replies.append_problem(loop().output, status,
+                                {later_id_, later_origin_, false, keep_alive_, request_->version()});
+  finish_request();
+  take_kept();
+  flush();
+}
+
+}  // namespace polyglot::server

@@ -1,0 +1,262 @@
+"""The mirror: channels of this host's history, kept equal to what Redis has of them.
+
+The native server reads what it delivers from the history here. Redis tells of new events, and sends them along; whatever
+they do not follow, because something was missed or has come to an end, is read from the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+
+from polyglot_gateway import _core
+from polyglot_gateway.engine.base import ChannelInfo
+from polyglot_gateway.engine.redis_feed import RedisFeed
+from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader
+from polyglot_gateway.errors import EngineDown, EngineUnavailable, GatewayError, InvalidParameter
+
+MOST_ASKED = 100
+"""Requests that one round answers; what is new comes between the rounds."""
+PAGE = 1000
+_LOOK_MILLISECONDS = 1000
+_DOWN_MILLISECONDS = 250
+
+Place = tuple[str, str]
+"""App and channel."""
+
+_log = structlog.get_logger("polyglot_gateway.engine")
+
+
+class _Ask(NamedTuple):
+    since: int | None
+    epoch: str
+    answer: Callable[[GatewayError | None], None]
+
+
+class RedisMirror:
+    """Follows channels for the subscribers of this process.
+
+    `run` is for one thread, or greenlet; `follow`, `unfollow` and `stop` may be called from any, and do not wait.
+    """
+
+    def __init__(self, gateway: _core.Gateway, reader: RedisReader, feed: Callable[[], RedisFeed]) -> None:
+        """Copy into `gateway`; `feed` makes a feed, when it is needed."""
+        self._gateway = gateway
+        self._reader = reader
+        self._make_feed = feed
+        self._lock = threading.Lock()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._asked: list[tuple[Place, _Ask]] = []
+        self._wanted: set[Place] = set()
+        self._watched: set[Place] = set()
+        self._stale: set[Place] = set()
+        self._copied: set[Place] = set()
+        self._stopped = False
+
+    def __del__(self) -> None:
+        os.close(self._wake)
+
+    def follow(
+        self, app: str, channel: str, since: int | None, epoch: str, answer: Callable[[GatewayError | None], None]
+    ) -> None:
+        """Keep the channel equal from now on.
+
+        Args:
+            app: App id.
+            channel: Channel name.
+            since: An offset from which on the events are wanted, as far as Redis has them; None for none.
+            epoch: What `since` belongs to, "" for the present one.
+            answer: Called by `run`, with None when the history has what Redis had when this was called. With an error
+                when Redis does not answer and the history has nothing of the channel; what it has, it gives.
+        """
+        with self._lock:
+            self._wanted.add((app, channel))
+            self._asked.append(((app, channel), _Ask(since, epoch, answer)))
+        os.eventfd_write(self._wake, 1)
+
+    def unfollow(self, app: str, channel: str) -> None:
+        """The channel may fall behind from now on."""
+        with self._lock:
+            self._wanted.discard((app, channel))
+        os.eventfd_write(self._wake, 1)
+
+    def stop(self) -> None:
+        """End `run`. Idempotent."""
+        self._stopped = True
+        os.eventfd_write(self._wake, 1)
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        feed = self._make_feed()
+        ready = select.poll()
+        ready.register(self._wake, select.POLLIN)
+        ready.register(feed.fileno(), select.POLLIN)
+        try:
+            while not self._stopped:
+                if not self._round(feed):
+                    self._wait(ready, feed)
+        finally:
+            feed.close()
+
+    def _wait(self, ready: select.poll, feed: RedisFeed) -> None:
+        readable = dict(ready.poll(_DOWN_MILLISECONDS if self._stale else _LOOK_MILLISECONDS))
+        if self._wake in readable:
+            os.eventfd_read(self._wake)
+        if not readable:
+            feed.check()
+
+    def _round(self, feed: RedisFeed) -> bool:
+        """One look at everything; whether there may be more at once."""
+        with self._lock:
+            asked, self._asked = self._asked[:MOST_ASKED], self._asked[MOST_ASKED:]
+            wanted = set(self._wanted)
+            more = bool(self._asked)
+        try:
+            return self._work(feed, asked, wanted) or more
+        except Exception as error:
+            _log.error("the mirror failed", exc_info=error)
+            self._stale |= wanted
+            for _, ask in asked:
+                ask.answer(EngineUnavailable("The channel could not be followed; the gateway's log says why."))
+            return False
+
+    def _work(self, feed: RedisFeed, asked: list[tuple[Place, _Ask]], wanted: set[Place]) -> bool:
+        for place in self._watched - wanted:
+            feed.unwatch(*place)
+            self._stale.discard(place)
+            self._copied.discard(place)
+        for place in wanted - self._watched:
+            feed.watch(*place)
+            self._stale.add(place)
+        self._watched = wanted
+        news, missed = feed.take()
+        for app, channel, replica in news:
+            if (app, channel) in wanted and not self._apply((app, channel), replica):
+                self._stale.add((app, channel))
+        if missed:
+            self._stale |= wanted
+        self._bring_up(asked)
+        return bool(news)
+
+    def _apply(self, place: Place, replica: bytes) -> bool:
+        # Without events it is up to us to look for them.
+        with contextlib.suppress(InvalidParameter):
+            return bool(replica) and self._gateway.replicate(*place, replica)
+        return False
+
+    def _bring_up(self, asked: list[tuple[Place, _Ask]]) -> None:
+        asks: dict[Place, list[_Ask]] = {}
+        for place, ask in asked:
+            asks.setdefault(place, []).append(ask)
+        places = list(self._stale.union(asks))
+        found = self._found(places)
+        for place in places:
+            answer = found[place]
+            for ask in asks.get(place, ()):
+                trouble = answer if isinstance(answer, GatewayError) else None
+                try:
+                    if isinstance(answer, Answer):
+                        self._reach_back(place, answer, ask)
+                except EngineUnavailable as error:
+                    trouble = error
+                ask.answer(None if trouble is None or self._has(place) else trouble)
+            if isinstance(answer, Answer):
+                self._stale.discard(place)
+                self._copied.add(place)
+
+    def _found(self, places: list[Place]) -> dict[Place, Answer | EngineUnavailable]:
+        """What `_top_up` found of each; who has no answer is in nobody else's way."""
+        found: dict[Place, Answer | EngineUnavailable] = {}
+        try:
+            found.update(self._top_up(places))
+        except EngineDown as error:
+            found.update(dict.fromkeys(places, error))
+        except EngineUnavailable as error:
+            for place in places:
+                found.update(self._found([place]) if len(places) > 1 else {place: error})
+        return found
+
+    def _has(self, place: Place) -> bool:
+        return self._gateway.channel(*place).last_offset > 0
+
+    def _top_up(self, places: list[Place]) -> dict[Place, Answer]:
+        """Bring the channels up to what Redis has; what it said of each."""
+        found: dict[Place, Answer] = {}
+        left = places
+        while left:
+            states = [self._gateway.channel(*place) for place in left]
+            queries = [self._next(place, state) for place, state in zip(left, states, strict=True)]
+            answers = self._reader.replicate(
+                [(*place, query) for place, query in zip(left, queries, strict=True)]
+            )
+            again = []
+            for place, state, query, (answer, replica) in zip(left, states, queries, answers, strict=True):
+                if self._take(place, state, query, answer, replica):
+                    found[place] = answer
+                else:
+                    again.append(place)
+            left = again
+        return found
+
+    def _next(self, place: Place, state: ChannelInfo) -> Query:
+        """What Redis has behind that; or where it stands, when nobody here has been anywhere yet."""
+        if state.last_offset == 0 and place not in self._copied:
+            return Query()
+        return Query(state.last_offset, epoch=state.epoch, limit=PAGE)
+
+    def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer, replica: bytes) -> bool:
+        """Whether the history has all that Redis had."""
+        if query.since is None:
+            if answer.epoch != state.epoch:
+                return self._gateway.replace(*place, state.epoch, [replica])
+            if answer.last == 0:
+                return True
+            # Nothing had happened by then, and now the first events are there.
+            query = Query(0, epoch=state.epoch, limit=PAGE)
+            ((answer, replica),) = self._reader.replicate([(*place, query)])
+        if answer.gap is not None:
+            return self._replace(place, state.epoch, answer, replica)
+        self._gateway.replicate(*place, replica)
+        now = self._gateway.channel(*place)
+        return now.epoch == answer.epoch and now.last_offset >= answer.last
+
+    def _reach_back(self, place: Place, found: Answer, ask: _Ask) -> None:
+        """Bring what the asker has missed, as far as Redis has it."""
+        if ask.since is None:
+            return
+        while True:
+            state = self._gateway.channel(*place)
+            follows = ask.epoch.lower() in ("", state.epoch) and ask.since <= state.last_offset
+            # Whoever comes from another past gets all that there is of this one.
+            first = max(found.first, ask.since + 1) if follows else found.first
+            if state.first_offset <= first:
+                return
+            query = Query(first - 1, epoch=state.epoch, limit=PAGE)
+            ((answer, replica),) = self._reader.replicate([(*place, query)])
+            if self._replace(place, state.epoch, answer, replica):
+                found = answer
+
+    def _replace(self, place: Place, seen: str, answer: Answer, replica: bytes) -> bool:
+        """Make the history what Redis keeps, which may be several pages; whether that is done."""
+        replicas = [replica]
+        since = _last_of(replica)
+        while since < answer.last:
+            query = Query(since, epoch=answer.epoch, limit=PAGE)
+            ((answer, replica),) = self._reader.replicate([(*place, query)])
+            if answer.gap is not None:
+                return False
+            replicas.append(replica)
+            since = _last_of(replica)
+        return self._gateway.replace(*place, seen, replicas)
+
+
+def _last_of(replica: bytes) -> int:
+    """The offset of the last event, as the replica's first line tells it."""
+    _, first, count = replica[: replica.index(b"\n")].split()
+    return int(first) + int(count) - 1

@@ -1,0 +1,138 @@
+#include "core/append_calls.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/hex.hpp"
+#include "gateway_fixture.hpp"
+
+namespace polyglot::core {
+namespace {
+
+using testing::GatewayTest;
+using testing::taken;
+
+// The arguments of a packed command.
+std::vector<std::string> arguments_of(std::string_view packed) {
+  const auto number = [&packed](char kind) {
+    EXPECT_EQ(packed.front(), kind);
+    const std::size_t end = packed.find("\r\n");
+    const std::size_t value = std::stoul(std::string(packed.substr(1, end - 1)));
+    packed.remove_prefix(end + 2);
+    return value;
+  };
+  std::vector<std::string> all(number('*'));
+  for (std::string& argument : all) {
+    const std::size_t size = number('$');
+    argument = packed.substr(0, size);
+    EXPECT_EQ(packed.substr(size, 2), "\r\n");
+    packed.remove_prefix(size + 2);
+  }
+  EXPECT_TRUE(packed.empty());
+  return all;
+}
+
+class AppendCallsTest : public GatewayTest {
+ protected:
+  Submission& submit(std::string_view channel, std::string_view key = {}) {
+    submissions_.push_back(taken(gateway_->prepare("app", channel, R"({"type":"t","data":1})", {key})));
+    all_.push_back(submissions_.back().get());
+    return *submissions_.back();
+  }
+  AppendCalls calls() {
+    return {layout_, all_, [this](std::string_view, std::string_view) -> const ChannelRule& { return rule_; },
+            [] { return std::uint64_t{77}; }};
+  }
+
+  RedisLayout layout_{"pre", "append_it", 500, 60'000, 5'000};
+  ChannelRule rule_;
+  std::vector<std::unique_ptr<Submission>> submissions_;
+  std::vector<Submission*> all_;
+};
+
+TEST_F(AppendCallsTest, EventsOfOneChannelGoTogether) {
+  const Submission& first = submit("a");
+  submit("b");
+  const Submission& third = submit("a", "k");
+  const AppendCalls made = calls();
+  ASSERT_EQ(made.size(), 2U);
+  EXPECT_EQ(made.app(0), "app");
+  EXPECT_EQ(made.channel(1), "b");
+  EXPECT_EQ(made.stream(0), "pre:{app:a}");
+  EXPECT_EQ(made.events(0), 2U);
+  const Append& keyed = third.appends().front();
+  char key[2 * kHexLength];
+  write_hex(keyed.key->key[0], key);
+  write_hex(keyed.key->key[1], key + kHexLength);
+  char event[kHexLength];
+  write_hex(keyed.key->event_hash, event);
+  std::string id;
+  for (const std::uint8_t byte : keyed.id) {
+    char digits[kHexLength];
+    write_hex(byte, digits);
+    id.append(digits + kHexLength - 2, 2);
+  }
+  const auto envelope = [](const Append& append) { return std::string(append.envelope.begin(), append.envelope.end()); };
+  const Append& plain = first.appends().front();
+  EXPECT_EQ(arguments_of(made.command(0)),
+            (std::vector<std::string>{
+                "FCALL", "append_it", "2", "pre:{app:a}", "pre:{app:a}:key:" + std::string(key, sizeof(key)), "77",
+                "500", "60000", "5000", envelope(plain), std::to_string(plain.time), "0", "", envelope(keyed),
+                std::to_string(keyed.time), "2",
+                std::string(event, sizeof(event)) + ":" + id + ":" + std::to_string(keyed.time)}));
+}
+
+TEST_F(AppendCallsTest, TheRuleMayKeepLessAndLonger) {
+  rule_.history_size = 3;
+  rule_.history_ttl_us = 90'000'000;
+  submit("a");
+  const auto arguments = arguments_of(calls().command(0));
+  EXPECT_EQ(arguments[5], "3");
+  EXPECT_EQ(arguments[6], "90000");
+  rule_.history_size = 0;
+  EXPECT_EQ(arguments_of(calls().command(0))[5], "1") << "the newest says where the channel stands";
+}
+
+TEST_F(AppendCallsTest, ACallHasAtMostSoManyEvents) {
+  for (std::size_t i = 0; i < AppendCalls::kMostEvents + 1; ++i) submit("a");
+  const AppendCalls made = calls();
+  ASSERT_EQ(made.size(), 2U);
+  EXPECT_EQ(made.events(0), AppendCalls::kMostEvents);
+  EXPECT_EQ(made.events(1), 1U);
+}
+
+TEST_F(AppendCallsTest, WritesWhatBecameOfEachEvent) {
+  Submission& first = submit("a");
+  Submission& second = submit("a", "k");
+  Submission& third = submit("a", "l");
+  Submission& fourth = submit("b");
+  AppendCalls made = calls();
+  made.kept(0, 0, 7, 255);
+  ASSERT_TRUE(made.replayed(0, 1, "0123456789abcdef:000102030405060708090a0b0c0d0e0f:1234:6-254"));
+  made.mismatched(0, 2);
+  made.refused(1, Status(Code::engine_unavailable, "Redis refuses."));
+  EXPECT_EQ(first.appends().front().offset, 7U);
+  EXPECT_EQ(first.appends().front().epoch, 255U);
+  const Append& replayed = second.appends().front();
+  EXPECT_TRUE(replayed.replayed);
+  EXPECT_EQ(replayed.offset, 6U);
+  EXPECT_EQ(replayed.epoch, 254U);
+  EXPECT_EQ(replayed.time, 1234);
+  EXPECT_EQ(replayed.id[15], 0x0f);
+  EXPECT_EQ(third.appends().front().status.code(), Code::idempotency_mismatch);
+  EXPECT_EQ(fourth.appends().front().status.code(), Code::engine_unavailable);
+}
+
+TEST_F(AppendCallsTest, TakesNothingElseForWhatWasRemembered) {
+  submit("a", "k");
+  AppendCalls made = calls();
+  for (const char* wrong :
+       {"", "x", "0123456789abcdef:00:1234:6-254", "0123456789abcdef:000102030405060708090a0b0c0d0e0f:1234:6",
+        "0123456789abcdef:000102030405060708090a0b0c0d0e0f:x:6-254",
+        "0123456789abcdef:000102030405060708090a0b0c0d0e0f:1234:6-254x"}) {
+    EXPECT_FALSE(made.replayed(0, 0, wrong)) << wrong;
+  }
+  EXPECT_FALSE(submissions_.front()->appends().front().replayed);
+}
+
+}  // namespace
+}  // namespace polyglot::core
