@@ -159,10 +159,7 @@ class RedisEngine:
         self._check(app, channel)
         epoch = new_epoch()
         milliseconds = self._bounds(app, channel)[1]
-        self._link.ask(
-            "FCALL", f"{LIBRARY}_forget", 1, self._keys.stream(app, channel), epoch, milliseconds,
-            self._keys.news, f"{app}:{channel}",
-        )  # fmt: skip
+        self._link.ask("FCALL", f"{LIBRARY}_forget", 1, self._keys.stream(app, channel), epoch, milliseconds)
         return f"{epoch:016x}"
 
     def channel(self, app: str, channel: str) -> ChannelInfo:
@@ -205,7 +202,7 @@ class RedisEngine:
     def follow(self) -> RedisFeed:
         """See `Engine`."""
         self._link.check_open()
-        return RedisFeed(self._link, self._keys.news)
+        return RedisFeed(self._link, self._keys)
 
     def ready(self) -> list[str]:
         """See `Engine`."""
@@ -246,10 +243,7 @@ class RedisEngine:
 
     def _renew(self, app: str, channel: str, epoch: int) -> None:
         """End an epoch because another Redis, or a new life of it, may lack some of its events."""
-        self._link.ask(
-            "FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, new_epoch(),
-            self._keys.news, f"{app}:{channel}",
-        )  # fmt: skip
+        self._link.ask("FCALL", f"{LIBRARY}_renew", 1, self._keys.stream(app, channel), epoch, new_epoch())
 
     def _command(self, app: str, channel: str, query: _Query) -> Command:
         ttl = self.gateway.rule(app, channel).history_ttl

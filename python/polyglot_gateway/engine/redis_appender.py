@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, CONNECT_SECONDS, LIBRARY, Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 MOST_EVENTS = 1000
@@ -146,7 +147,7 @@ class RedisAppender:
         size, milliseconds = self._bounds(call.app, call.channel)
         return [
             "FCALL", f"{LIBRARY}_append", len(call.keys), *call.keys, new_epoch(), size, milliseconds,
-            IDEMPOTENCY_MILLISECONDS, self._keys.news, f"{call.app}:{call.channel}", *call.events,
+            IDEMPOTENCY_MILLISECONDS, *call.events,
         ]  # fmt: skip
 
     def _settle(self, call: _Call, answer: Any) -> None:

@@ -14,7 +14,9 @@
 -- channel that somebody asked for and 1 for one that has had events, of which forgetting may have left none.
 --
 -- Redis does not undo what a function did before it failed. So all that may be forbidden to the gateway's user (INFO,
--- PUBLISH) comes before the first write; news that turns out to be none does no harm.
+-- SPUBLISH) comes before the first write; news that turns out to be none does no harm.
+--
+-- News is said on the shard channel that is named as the stream: an empty message, upon which one looks for oneself.
 --
 -- Epochs are numbers beyond 2^53, and stay texts here.
 
@@ -56,8 +58,8 @@ end
 
 -- KEYS  the stream; then the keys under which idempotent appends are remembered
 -- ARGV  a new epoch, should one be needed, most events to keep, TTL of the stream in ms, TTL of what is remembered in ms,
---       channel that is told and what it is told, then for each event: envelope, time, number of its key in KEYS or 0,
---       and what is remembered under it, which begins with 16 digits for the event itself
+--       then for each event: envelope, time, number of its key in KEYS or 0, and what is remembered under it, which
+--       begins with 16 digits for the event itself
 -- {epoch, for each event: its offset, or what was remembered, or '' when another event was}
 local function append(keys, args)
   local key = keys[1]
@@ -66,16 +68,16 @@ local function append(keys, args)
   local offset, time = state.offset, state.time
   local answer = {epoch}
   local fresh = false
-  for i = 7, #args, 4 do
+  for i = 5, #args, 4 do
     local remember = tonumber(args[i + 2])
     fresh = remember == 0 or not redis.call('GET', keys[remember])
     if fresh then break end
   end
   if fresh then
-    redis.call('PUBLISH', args[5], args[6])
+    redis.call('SPUBLISH', key, '')
     if state.ended or state.real == '0' then set_life(key, state.life, state.reign, epoch, 1) end
   end
-  for i = 7, #args, 4 do
+  for i = 5, #args, 4 do
     local remember = tonumber(args[i + 2])
     local known = remember > 0 and redis.call('GET', keys[remember])
     if known then
@@ -100,10 +102,10 @@ local function append(keys, args)
 end
 
 -- KEYS  the stream
--- ARGV  epoch of the new life, TTL of the stream in ms, channel that is told and what it is told
+-- ARGV  epoch of the new life, TTL of the stream in ms
 local function forget(keys, args)
   local state = state_of(keys[1])
-  if state.real == '1' then redis.call('PUBLISH', args[3], args[4]) end
+  if state.real == '1' then redis.call('SPUBLISH', keys[1], '') end
   redis.call('DEL', keys[1])
   set_life(keys[1], nil, state.reign, args[1], state.real)
   redis.call('PEXPIRE', keys[1], args[2])
@@ -124,11 +126,11 @@ end
 
 -- Ends an epoch whose reign has ended; does nothing when that was done before.
 -- KEYS  the stream
--- ARGV  the epoch, a new one, channel that is told and what it is told
+-- ARGV  the epoch, a new one
 local function renew(keys, args)
   local state = state_of(keys[1])
   if state.there and state.ended and state.epoch == args[1] then
-    redis.call('PUBLISH', args[3], args[4])
+    redis.call('SPUBLISH', keys[1], '')
     set_life(keys[1], state.life, state.reign, args[2], state.real)
   end
   return redis.status_reply('OK')
