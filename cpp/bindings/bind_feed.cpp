@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <string_view>
+
 #include "bind_gateway.hpp"
 #include "bindings.hpp"
 #include "core/feed.hpp"
@@ -7,8 +9,17 @@
 namespace polyglot::bindings {
 
 void bind_feed(py::module_& module) {
+  using namespace py::literals;
   py::class_<OpenFeed>(module, "Feed")
       .def("fileno", [](OpenFeed& feed) { return feed.get().fd(); })
+      .def(
+          "watch",
+          [](OpenFeed& feed, std::string_view app, std::string_view channel) { feed.get().watch(app, channel); },
+          "app"_a, "channel"_a)
+      .def(
+          "unwatch",
+          [](OpenFeed& feed, std::string_view app, std::string_view channel) { feed.get().unwatch(app, channel); },
+          "app"_a, "channel"_a)
       .def("poll", [](OpenFeed& feed) {
         const core::FeedNews news = feed.get().poll();
         return py::make_tuple(news.channels, news.overrun);

@@ -265,6 +265,7 @@ void bind_reading(py::class_<OpenGateway>& type) {
         if (open.feed_open()) raise({core::Code::storage_busy, "This gateway has a feed already; one at a time."});
         auto gateway = open.share();
         const std::shared_ptr<core::Feed> feed = value_or_raise(gateway->follow());
+        feed->watch_all(false);
         open.remember(feed);
         return OpenFeed(std::move(gateway), feed);
       });

@@ -70,4 +70,19 @@ std::size_t write_offset(std::uint64_t offset, char* out) {
   return static_cast<std::size_t>(end - out) + 1;
 }
 
+bool is_envelope_of(std::string_view envelope, std::string_view app, std::string_view channel) {
+  constexpr std::string_view kId = "{\"id\":\"";
+  constexpr std::string_view kApp = "\",\"app_id\":\"";
+  constexpr std::string_view kChannel = "\",\"channel\":\"";
+  static_assert(kId.size() + kEventIdLength + kApp.size() == kEnvelopeAppAt && kChannel.size() == kEnvelopeBetween);
+  const auto takes = [&envelope](std::string_view expected) {
+    const bool there = envelope.starts_with(expected);
+    if (there) envelope.remove_prefix(expected.size());
+    return there;
+  };
+  if (!takes(kId) || envelope.size() < kEventIdLength) return false;
+  envelope.remove_prefix(kEventIdLength);
+  return takes(kApp) && takes(app) && takes(kChannel) && takes(channel) && takes("\"");
+}
+
 }  // namespace polyglot::core

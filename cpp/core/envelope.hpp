@@ -43,5 +43,10 @@ std::size_t write_offset(std::uint64_t offset, char* out);
 inline std::string_view envelope_id(std::string_view envelope) {
   return envelope.substr(7, kEventIdLength);
 }
+// Where the app's name is, and how many bytes lie between it and the channel's. REQUIRES: as envelope_id.
+inline constexpr std::size_t kEnvelopeAppAt = 7 + kEventIdLength + 12;
+inline constexpr std::size_t kEnvelopeBetween = 13;
+// Whether it begins as append_envelope makes it for this app and channel.
+bool is_envelope_of(std::string_view envelope, std::string_view app, std::string_view channel);
 
 }  // namespace polyglot::core

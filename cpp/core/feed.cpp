@@ -14,9 +14,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kAcquire = std::memory_order_acquire;
 
 // Where the names begin in an envelope: {"id":"evt_…","app_id":"<app>","channel":"<channel>"
-constexpr std::size_t kAppAt = 7 + kEventIdLength + 12;
-constexpr std::size_t kBetween = 13;
-constexpr std::size_t kNamesEnd = kAppAt + kMaxAppLength + kBetween + kMaxChannelLength;
+constexpr std::size_t kNamesEnd = kEnvelopeAppAt + kMaxAppLength + kEnvelopeBetween + kMaxChannelLength;
 
 // What a record without damage has.
 bool is_sane(const RecordHeader& record, std::uint64_t position, std::uint64_t run) {
@@ -137,8 +135,8 @@ bool Feed::collect(FeedNews& news, std::uint64_t head) {
     if (!is_news) continue;
 
     const bool is_event = record.kind == RecordKind::event;
-    const std::size_t app_at = is_event ? kAppAt : 0;
-    const std::size_t channel_at = app_at + record.app_length + (is_event ? kBetween : 0);
+    const std::size_t app_at = is_event ? kEnvelopeAppAt : 0;
+    const std::size_t channel_at = app_at + record.app_length + (is_event ? kEnvelopeBetween : 0);
     const std::size_t end = channel_at + record.channel_length;
     if (record.app_length > kMaxAppLength || record.channel_length > kMaxChannelLength || end > bytes.size())
       return false;

@@ -139,7 +139,8 @@ class History {
                          std::uint64_t last);
   // Tells the followers of a new life, of which they would otherwise learn with the next event.
   void append_life_notice(const ChannelKey& key, std::uint32_t channel, std::uint64_t epoch, TimeUs newest);
-  // Writes the record of a replica's event; its place in the ring and its commit are left. Nothing when it is too large.
+  // Writes the record of a replica's event; its place in the ring and its commit are left. Nothing when it is too large
+  // or no event of this channel.
   struct Copy;
   std::optional<RecordHeader> write_copy(const ChannelKey& key, std::uint32_t channel, std::uint64_t epoch,
                                          const Copy& copy);

@@ -62,8 +62,12 @@ struct History::Copy {
   std::string envelope;
   std::uint32_t crc;
 
-  Copy(std::uint64_t the_offset, const Replica::Event& event)
-      : offset(the_offset), time(event.time), envelope(event.envelope) {
+  // The feeds read the names of app and channel where they have to be.
+  bool is_right;
+
+  Copy(const ChannelKey& key, std::uint64_t the_offset, const Replica::Event& event)
+      : offset(the_offset), time(event.time), envelope(event.envelope),
+        is_right(is_envelope_of(envelope, app_of(key.name), channel_of(key.name))) {
     char ending[kMaxOffsetLength];
     envelope.append(ending, write_offset(offset, ending));
     crc = crc32c(0, envelope.data(), envelope.size());
@@ -73,7 +77,7 @@ struct History::Copy {
 std::optional<RecordHeader> History::write_copy(const ChannelKey& key, std::uint32_t channel, std::uint64_t epoch,
                                                 const Copy& copy) {
   const std::uint64_t bytes = record_bytes(copy.envelope.size());
-  if (bytes > map_.geometry().log_bytes / 4) return std::nullopt;
+  if (bytes > map_.geometry().log_bytes / 4 || !copy.is_right) return std::nullopt;
   RecordHeader record{};
   record.kind = RecordKind::event;
   record.app_length = key.name.app_length;
@@ -104,7 +108,7 @@ bool History::replicate(std::string_view app, std::string_view channel, const Re
     }
     const std::uint64_t known = epoch == replica.epoch ? last : 0;
     for (std::size_t i = 0; i < replica.events.size(); ++i) {
-      if (replica.first + i > known) copies.emplace_back(replica.first + i, replica.events[i]);
+      if (replica.first + i > known) copies.emplace_back(key, replica.first + i, replica.events[i]);
     }
   }
   {
@@ -131,7 +135,7 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
   const ChannelKey key(app, channel, map_.header().seed);
   std::vector<Copy> copies;
   copies.reserve(replica.events.size());
-  for (std::size_t i = 0; i < replica.events.size(); ++i) copies.emplace_back(replica.first + i, replica.events[i]);
+  for (std::size_t i = 0; i < replica.events.size(); ++i) copies.emplace_back(key, replica.first + i, replica.events[i]);
   {
     const Segment::Lock lock(segment_);
     auto ref = table_.find(key);
@@ -153,7 +157,7 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
     for (const Copy& copy : copies) {
       const auto record = write_copy(key, ref->index, replica.epoch, copy);
       if (!record) {
-        first = copy.offset + 1;  // larger than what is kept here: it and those before it count as overwritten
+        first = copy.offset + 1;  // larger than what is kept here, or no event: it and those before it count as overwritten
         continue;
       }
       map_.ring(ref->index, record->offset).store(record->position, kRelease);

@@ -199,11 +199,21 @@ class Rules:
 
 @final
 class Feed:
-    """Follows everything that is appended to the segment, by any process (core/feed.hpp). For one thread."""
+    """Follows what is appended to the segment, by any process, in the channels that are watched (core/feed.hpp).
+
+    Begins by watching none. Thread safe.
+    """
 
     def fileno(self) -> int:
         """Readable when there may be something to poll. Wait on it for a second at most, then poll all the same."""
 
+    def watch(self, app: str, channel: str) -> None:
+        """Each call needs an unwatch of its own. Whoever calls this and then reads misses nothing.
+
+        Of a channel that shares one of 8192 bits with a watched one there is news, too.
+        """
+
+    def unwatch(self, app: str, channel: str) -> None: ...
     def poll(self) -> tuple[list[tuple[str, str]], bool]:
         """The (app, channel) pairs appended to since the last poll, each once, and whether the feed was overrun.
 

@@ -21,10 +21,15 @@ class HistoryLivesTest : public ::testing::Test {
   Replica replica(std::uint64_t first, std::uint64_t last, std::uint64_t epoch = kEpoch) {
     Replica made{.epoch = epoch, .first = first};
     for (std::uint64_t offset = first; offset <= last; ++offset) {
-      texts_.push_back("{\"data\":" + std::to_string(offset) + ",\"offset\":");
+      texts_.push_back(envelope(std::to_string(offset)));
       made.events.push_back({texts_.back(), static_cast<TimeUs>(1000 + offset)});
     }
     return made;
+  }
+  static std::string envelope(std::string_view data, std::string_view channel = "c") {
+    std::string text;
+    append_envelope(text, {"app", channel, Ulid{}, 1000, {}, {}}, {.channel = {}, .type = "\"t\"", .data = data});
+    return text;
   }
   HistoryPage read(const HistoryQuery& query = {}) {
     HistoryPage page;
@@ -36,7 +41,7 @@ class HistoryLivesTest : public ::testing::Test {
     std::vector<std::uint64_t> all;
     for (const HistoryItem& item : page.items) {
       const std::string text = std::to_string(item.offset);
-      EXPECT_EQ(page.bytes.text().substr(item.begin, item.size), "{\"data\":" + text + ",\"offset\":" + text + "}");
+      EXPECT_EQ(page.bytes.text().substr(item.begin, item.size), envelope(text) + text + "}");
       all.push_back(item.offset);
     }
     return all;
@@ -104,13 +109,22 @@ TEST_F(HistoryLivesTest, KeepsTheNewestOfMoreThanItHasRoomFor) {
 
 TEST_F(HistoryLivesTest, AnEventThatIsTooLargeCountsAsOverwritten) {
   Replica large = replica(1, 3);
-  const std::string text = "{\"data\":\"" + std::string(std::size_t{1} << 19, 'x') + "\",\"offset\":";
+  const std::string text = envelope('"' + std::string(std::size_t{1} << 19, 'x') + '"');
   large.events[1].envelope = text;
   ASSERT_TRUE(history_.replace("app", "c", epoch(), replica(1, 1)));
   EXPECT_FALSE(history_.replicate("app", "c", large));
   ASSERT_TRUE(history_.replace("app", "c", kEpoch, large));
   EXPECT_EQ(offsets(read({.since = 0, .epoch = kEpoch})), Offsets{3});
   EXPECT_EQ(read({.since = 0, .epoch = kEpoch}).gap_to, 2U);
+}
+
+TEST_F(HistoryLivesTest, WhatIsNoEventOfTheChannelCountsAsOverwritten) {
+  for (const std::string& text : {std::string("{\"offset\":"), envelope("1", "d"), envelope("1", "cc")}) {
+    Replica strange = replica(1, 3);
+    strange.events[1].envelope = text;
+    ASSERT_TRUE(history_.replace("app", "c", epoch(), strange));
+    EXPECT_EQ(offsets(read({.since = 0, .epoch = kEpoch})), Offsets{3});
+  }
 }
 
 TEST_F(HistoryLivesTest, FollowersHearOfIt) {

@@ -97,10 +97,25 @@ class ChannelInfo(NamedTuple):
 
 
 class Feed(Protocol):
-    """Tells which channels were appended to, by any process that shares the engine. For one thread."""
+    """Tells which of the channels that are watched were appended to, by any process that shares the engine.
+
+    It begins by watching none. Of others it may tell, too, but seldom does. Thread safe.
+    """
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when there may be news. Wait a second at most, then poll all the same."""
+
+    def watch(self, app: str, channel: str) -> None:
+        """Tell of the channel, until each call has had an `unwatch` of its own.
+
+        Whoever calls this and then reads misses nothing: what comes after that reading is told, if only by saying that
+        some was missed. Waits for what keeps the events, but not for one that does not answer.
+
+        Raises: EngineUnavailable.
+        """
+
+    def unwatch(self, app: str, channel: str) -> None:
+        """Take back one `watch`; does nothing when there is none."""
 
     def poll(self) -> tuple[list[tuple[str, str]], bool]:
         """The (app, channel) pairs with news, each once, and whether some were missed: then all may have news."""

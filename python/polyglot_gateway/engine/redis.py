@@ -142,7 +142,9 @@ class RedisEngine:
     def channel(self, app: str, channel: str) -> ChannelInfo:
         """See `Engine`."""
         rule = self.gateway.rule(app, channel)
-        return _info(app, channel, self._reader.read(app, channel, Query(size=rule.history_size, ttl=rule.history_ttl))[0])
+        return _info(
+            app, channel, self._reader.read(app, channel, Query(size=rule.history_size, ttl=rule.history_ttl))[0]
+        )
 
     def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]:
         """See `Engine`."""
@@ -174,7 +176,7 @@ class RedisEngine:
     def follow(self) -> RedisFeed:
         """See `Engine`."""
         self._link.check_open()
-        return RedisFeed(self._link, self._keys.news)
+        return RedisFeed(self._link, self._keys)
 
     def mirror(self) -> RedisMirror:
         """What keeps the history of this host equal for the channels that are followed."""

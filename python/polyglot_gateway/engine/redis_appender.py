@@ -11,7 +11,8 @@ from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, CONNECT_SECONDS, Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_link import Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 LISTED_SECONDS = 600.0

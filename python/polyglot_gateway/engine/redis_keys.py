@@ -8,18 +8,14 @@ class RedisKeys:
 
     What belongs to one channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
     lies in one slot of a cluster.
-
-    Attributes:
-        news: The pub/sub channel on which `app:channel` is said when there is news.
     """
 
     def __init__(self, prefix: str) -> None:
         """Names that begin with `prefix`."""
         self._prefix = prefix
-        self.news = f"{prefix}:news"
 
     def stream(self, app: str, channel: str) -> str:
-        """The events of a channel."""
+        """The events of a channel; and the shard channel on which it is said that there is news of them."""
         return f"{self._prefix}:{{{app}:{channel}}}"
 
     def idempotency(self, app: str, channel: str, key: str) -> str:

@@ -121,7 +121,7 @@ class RedisMirror:
             return self._work(feed, asked, wanted) or more
         except Exception as error:
             _log.error("the mirror failed", exc_info=error)
-            self._stale |= wanted
+            self._stale |= self._watched
             for _, ask in asked:
                 ask.answer(EngineUnavailable("The channel could not be followed; the gateway's log says why."))
             return False
@@ -131,16 +131,23 @@ class RedisMirror:
             feed.unwatch(*place)
             self._stale.discard(place)
             self._copied.discard(place)
+        self._watched &= wanted
         for place in wanted - self._watched:
-            feed.watch(*place)
-            self._stale.add(place)
-        self._watched = wanted
+            try:
+                feed.watch(*place)
+            except EngineUnavailable as error:  # forbidden; who asks is told, and it is tried again
+                for ask in [ask for of, ask in asked if of == place]:
+                    ask.answer(error)
+                asked = [(of, ask) for of, ask in asked if of != place]
+            else:
+                self._watched.add(place)
+                self._stale.add(place)
         news, missed = feed.take()
         for app, channel, replica in news:
-            if (app, channel) in wanted and not self._apply((app, channel), replica):
+            if (app, channel) in self._watched and not self._apply((app, channel), replica):
                 self._stale.add((app, channel))
         if missed:
-            self._stale |= wanted
+            self._stale |= self._watched
         self._bring_up(asked)
         return bool(news)
 
@@ -192,9 +199,7 @@ class RedisMirror:
         while left:
             states = [self._gateway.channel(*place) for place in left]
             queries = [self._next(place, state) for place, state in zip(left, states, strict=True)]
-            answers = self._reader.replicate(
-                [(*place, query) for place, query in zip(left, queries, strict=True)]
-            )
+            answers = self._reader.replicate([(*place, query) for place, query in zip(left, queries, strict=True)])
             again = []
             for place, state, query, (answer, replica) in zip(left, states, queries, answers, strict=True):
                 if self._take(place, state, query, answer, replica):

@@ -93,18 +93,20 @@ class Hub:
         with self._lock:
             if self._draining:
                 raise EngineUnavailable("This worker is shutting down; connect again.")
-            self._start()
+            feed = self._start()
             self._subscriptions.setdefault(subscription.key, set()).add(subscription)
+        try:
+            feed.watch(app, channel)  # without the lock: it may wait for what keeps the events
+        except BaseException:
+            self._remove(subscription)
+            raise
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget the subscription; does nothing when that was done before."""
-        with self._lock:
-            waiting = self._subscriptions.get(subscription.key)
-            if waiting is not None:
-                waiting.discard(subscription)
-                if not waiting:
-                    del self._subscriptions[subscription.key]
+        feed = self._remove(subscription)
+        if feed is not None:
+            feed.unwatch(*subscription.key)
 
     def count(self) -> int:
         """Subscriptions that there are now."""
@@ -130,13 +132,25 @@ class Hub:
                 os.close(self._stop)
                 self._stop = -1
 
-    def _start(self) -> None:
+    def _remove(self, subscription: Subscription) -> Feed | None:
+        """Returns the feed that watches for it, None when the subscription was removed before."""
+        with self._lock:
+            waiting = self._subscriptions.get(subscription.key, set())
+            if subscription not in waiting:
+                return None
+            waiting.remove(subscription)
+            if not waiting:
+                del self._subscriptions[subscription.key]
+            return self._feed
+
+    def _start(self) -> Feed:
         if self._feed is None:
             self._feed = self._follow()
             self._stop = os.eventfd(0)
         if self._follower is None or not self._follower.is_alive():
             self._follower = threading.Thread(target=self._run, args=(self._feed,), name="feed", daemon=True)
             self._follower.start()
+        return self._feed
 
     def _run(self, feed: Feed) -> None:
         ready = select.poll()  # not select.select: a busy worker's descriptors go beyond its limit of 1024

@@ -14,7 +14,15 @@ for line in sys.stdin:
 
 @pytest.fixture
 def feed(engine):
-    return engine.follow()
+    return follow(engine)
+
+
+def follow(engine, *channels):
+    feed = engine.follow()
+    for channel in ("room", "ours", "theirs", "one", "two", "three", *channels):
+        feed.watch("demo", channel)
+    feed.watch("elsewhere", "room")
+    return feed
 
 
 def is_readable(feed, seconds=0.0):
@@ -23,7 +31,7 @@ def is_readable(feed, seconds=0.0):
 
 def test_a_feed_begins_with_now(engine, say):
     say.publish(engine, "room", "before")
-    assert engine.follow().poll() == ([], False)
+    assert follow(engine).poll() == ([], False)
 
 
 def test_a_feed_tells_of_all_openers(engine, other, feed, say, wait_for_news):
@@ -34,8 +42,39 @@ def test_a_feed_tells_of_all_openers(engine, other, feed, say, wait_for_news):
     assert feed.poll() == ([], False)
 
 
+def test_a_feed_tells_of_what_is_watched(engine, other, say, wait_for_news):
+    feed = engine.follow()
+    say.publish(other, "room", 1)
+    assert feed.poll() == ([], False)
+    for _ in range(2):
+        feed.watch("demo", "room")
+    feed.unwatch("demo", "room")
+    say.publish(other, "room", 1)
+    assert wait_for_news(feed) == ({("demo", "room")}, False)
+    feed.unwatch("demo", "room")
+    feed.unwatch("demo", "room")
+    say.publish(other, "room", 1)
+    assert feed.poll() == ([], False)
+
+
+def test_a_feed_tells_of_little_else(other, feed, say):
+    for n in range(40):
+        say.publish(other, f"unwatched-{n}", 1)
+    assert len(feed.poll()[0]) < 4
+
+
+def test_who_watches_and_then_reads_misses_nothing(engine, feed, spawn, wait_for_news):
+    publisher = spawn(PUBLISH_ON_REQUEST)
+    for n in range(50):
+        publisher.stdin.write(f"late-{n}\n")
+        publisher.stdin.flush()
+        feed.watch("demo", f"late-{n}")
+        while engine.read("demo", f"late-{n}").offset == 0:
+            wait_for_news(feed)
+
+
 def test_every_follower_hears_everything(engine, other, feed, say, wait_for_news):
-    feeds = [feed, other.follow()]
+    feeds = [feed, follow(other)]
     say.publish(engine, "room", 1)
     assert [wait_for_news(each) for each in feeds] == [({("demo", "room")}, False)] * 2
 
@@ -107,7 +146,7 @@ def test_following_the_feed_finds_every_event(engine, feed, spawn, wait_for_news
 def test_a_feed_that_was_left_behind_says_so_and_goes_on(engine, other, engine_factory, feed, say, wait_for_news):
     body = say.body("x" * 60_000)
     for n in range(engine_factory.overrun_bytes // 60_000 + 10):
-        other.publish("demo", f"channel-{n % 10}", body)
+        other.publish("demo", ("one", "two", "three")[n % 3], body)
     missed = False
     while (polled := feed.poll()) != ([], False):
         missed |= polled[1]

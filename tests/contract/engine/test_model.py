@@ -83,11 +83,16 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.factory = factory
         self.engines = [factory(), factory()]
-        self.feed = self.engines[0].follow()
+        self.follow()
         self.channels = {name: Channel(factory.history_size) for name in CHANNELS}
         self.keys: dict[tuple[str, str], tuple[bytes, Any]] = {}
         self.news: set[str] = set()
         self.batch_keys = 0
+
+    def follow(self):
+        self.feed = self.engines[0].follow()
+        for name in CHANNELS:
+            self.feed.watch("demo", name)
 
     def teardown(self):
         self.factory.close()
@@ -203,7 +208,7 @@ class Machine(RuleBasedStateMachine):
         self.engines[opener].close()
         self.engines[opener] = self.factory()
         if opener == 0:
-            self.feed = self.engines[0].follow()
+            self.follow()
             self.news.clear()
 
     # What reads

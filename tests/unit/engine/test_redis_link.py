@@ -7,7 +7,8 @@ import pytest
 from redis.exceptions import ResponseError
 from tests.redis_server import RedisServer
 
-from polyglot_gateway.engine.redis_link import ANSWER_SECONDS, AT_ONCE, LIBRARY, OLDEST_REDIS, REST_SECONDS, RedisLink
+from polyglot_gateway.engine.redis_link import AT_ONCE, LIBRARY, OLDEST_REDIS, RedisLink
+from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, REST_SECONDS, pack
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 
@@ -20,6 +21,32 @@ def test_what_is_sent_together_is_answered_in_order(link: RedisLink) -> None:
     assert answers[1] == 2
     assert isinstance(answers[2], ResponseError)
     assert answers[3] == b"2"
+
+
+def test_what_is_packed_is_sent_as_it_is(link: RedisLink) -> None:
+    assert link.send_packed([]) == []
+    answers = link.send_packed([
+        ("a", pack("SET", "a", b"\xff")), ("b", pack("LPUSH", "a", 1)), ("a", pack("GET", "a")),
+    ])  # fmt: skip
+    assert (answers[0], answers[2]) == (b"OK", b"\xff")
+    assert isinstance(answers[1], ResponseError)
+
+
+def test_what_found_no_function_is_sent_again_with_it(link: RedisLink) -> None:
+    begin = [(key, pack("FCALL", f"{LIBRARY}_begin", 1, key, 7, 60_000)) for key in ("a", "b")]
+    answers = link.send_packed([begin[0], ("n", pack("INCR", "n")), begin[1], ("n", pack("GET", "n"))])
+    assert answers == [b"OK", 1, b"OK", b"1"], "and nothing else is"
+
+
+def test_nothing_is_done_behind_what_came_after_it(redis: RedisServer, link: RedisLink) -> None:
+    """Another gateway may give Redis the functions while it does what was sent together."""
+    begin = ("stream", pack("FCALL", f"{LIBRARY}_begin", 1, "stream", 7, 60_000))
+    code = files("polyglot_gateway.engine").joinpath("redis_functions.lua").read_text()
+    load = ("other", pack("FUNCTION", "LOAD", "REPLACE", code))
+    with pytest.raises(EngineDown, match="only a part was done"):
+        link.send_packed([begin, load, begin])
+    redis.client.execute_command("FUNCTION", "FLUSH", "SYNC")
+    assert link.send_packed([begin, load])[0] == b"OK"
 
 
 def test_the_functions_are_given_to_a_redis_that_lacks_them(redis: RedisServer, link: RedisLink) -> None:
@@ -132,7 +159,7 @@ def test_more_may_wait_for_a_turn_than_there_are_connections(redis: RedisServer,
             thread.join()
 
     ask_at_once()
-    assert outcomes == [True] * 5 * AT_ONCE
+    assert outcomes == [b"PONG"] * 5 * AT_ONCE
     outcomes.clear()
     with redis.paused():
         began = time.monotonic()

@@ -76,6 +76,39 @@ def test_a_cancelled_subscription_is_gone(engine: EmbeddedEngine, hub: Hub) -> N
     assert not gone.news.is_set()
 
 
+def test_the_feed_watches_what_is_subscribed_to(engine: EmbeddedEngine) -> None:
+    class Watching:
+        """Writes down what is watched, and does not let some be."""
+
+        def __init__(self, feed: Feed) -> None:
+            self._feed = feed
+            self.fileno = feed.fileno
+            self.poll = feed.poll
+            self.watched: list[tuple[str, str]] = []
+
+        def watch(self, app: str, channel: str) -> None:
+            if channel == "forbidden":
+                raise EngineUnavailable("forbidden")
+            self.watched.append((app, channel))
+
+        def unwatch(self, app: str, channel: str) -> None:
+            self.watched.remove((app, channel))
+
+    feed = Watching(engine.follow())
+    hub = Hub(lambda: feed)
+    one, two = hub.subscribe("demo", "room"), hub.subscribe("demo", "room")
+    assert feed.watched == [("demo", "room")] * 2
+    for _ in range(2):
+        hub.unsubscribe(one)
+    assert feed.watched == [("demo", "room")]
+    with pytest.raises(EngineUnavailable, match="forbidden"):
+        hub.subscribe("demo", "forbidden")
+    assert hub.count() == 1
+    hub.unsubscribe(two)
+    assert feed.watched == []
+    hub.close()
+
+
 def test_an_overrun_wakes_everybody(hub: Hub, engine: EmbeddedEngine) -> None:
     class Overrun:
         """A feed that once was overrun; to bring a real one there takes a log full of events in one moment."""
@@ -87,6 +120,12 @@ def test_an_overrun_wakes_everybody(hub: Hub, engine: EmbeddedEngine) -> None:
         def fileno(self) -> int:
             return self._feed.fileno()
 
+        def watch(self, app: str, channel: str) -> None:
+            self._feed.watch(app, channel)
+
+        def unwatch(self, app: str, channel: str) -> None:
+            self._feed.unwatch(app, channel)
+
         def poll(self) -> tuple[list[tuple[str, str]], bool]:
             news, overrun = self._feed.poll()
             overrun = overrun or (bool(news) and not self._told)
@@ -95,6 +134,7 @@ def test_an_overrun_wakes_everybody(hub: Hub, engine: EmbeddedEngine) -> None:
 
     overrun = Hub(lambda: Overrun(engine.follow()))
     silent = overrun.subscribe("demo", "silent")
+    overrun.subscribe("demo", "room")
     engine.publish("demo", "room", EVENT)
     assert silent.news.wait(PATIENCE)
     overrun.close()
@@ -134,6 +174,12 @@ def test_a_follower_that_stopped_is_said_and_started_again(engine: EmbeddedEngin
 
         def fileno(self) -> int:
             return self._feed.fileno()
+
+        def watch(self, app: str, channel: str) -> None:
+            self._feed.watch(app, channel)
+
+        def unwatch(self, app: str, channel: str) -> None:
+            self._feed.unwatch(app, channel)
 
         def poll(self) -> tuple[list[tuple[str, str]], bool]:
             if self.broken:

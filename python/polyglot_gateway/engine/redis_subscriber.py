@@ -1,0 +1,104 @@
+"""One connection to Redis over which shard channels are heard."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis.connection import Connection
+from redis.exceptions import ConnectionError
+
+from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, Node, pack
+
+_CHUNK = 1 << 16
+_NOTHING = object()
+
+
+class Subscriber:
+    """Asks Redis, and reads what it answers and tells, without waiting. For one thread at a time.
+
+    It reads by itself what redis-py has connected, because that costs a tenth for each message.
+
+    Attributes:
+        node: Whom it is connected to.
+        awaited: What was asked and is not answered yet, oldest first: verb and name of each. Whoever reads an answer
+            takes it out.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Connect.
+
+        Raises:
+            EngineDown: Redis does not answer, or has just failed.
+        """
+        self.node = node
+        self.awaited: deque[tuple[bytes, bytes]] = deque()
+        self._connection = node.connect()
+        self._socket = _socket_of(self._connection)
+        self._socket.settimeout(0)
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._fd = self._socket.fileno()
+
+    def fileno(self) -> int:
+        """Becomes readable when there is something to read."""
+        return self._fd
+
+    def ask(self, verb: bytes, names: Sequence[bytes]) -> None:
+        """Send one command for each of the names, which need not share a slot.
+
+        Raises:
+            ConnectionError: The connection is lost.
+        """
+        packed = b"".join([pack(verb, name) for name in names])
+        self.awaited.extend((verb, name) for name in names)
+        try:
+            self._socket.settimeout(ANSWER_SECONDS)
+            self._socket.sendall(packed)
+            self._socket.settimeout(0)
+        except OSError as error:
+            raise _lost(error) from error
+
+    def read(self) -> list[Any] | None:
+        """Some of what has come: answers, `hiredis.ReplyError`s and messages; None when there is no more.
+
+        Raises:
+            ConnectionError: The connection is lost.
+        """
+        try:
+            data = self._socket.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError as error:
+            raise _lost(error) from error
+        if not data:
+            raise ConnectionError("Redis closed the connection")
+        self._reader.feed(data)
+        replies = []
+        while (reply := self._reader.gets(False)) is not _NOTHING:
+            replies.append(reply)
+        return replies
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to read, at once or within so many seconds."""
+        ready = select.poll()
+        ready.register(self._fd, select.POLLIN)
+        return bool(ready.poll(max(0, seconds * 1000)))
+
+    def close(self) -> None:
+        """Let go of the connection; once."""
+        self.node.release(self._connection, clean=False)
+
+
+def _lost(error: OSError) -> ConnectionError:
+    return ConnectionError(str(error) or type(error).__name__)
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    """What redis-py keeps to itself."""
+    found: socket.socket = connection._sock  # type: ignore[assignment]
+    return found

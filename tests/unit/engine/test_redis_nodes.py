@@ -1,0 +1,69 @@
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis.exceptions import ResponseError
+from tests.redis_server import RedisServer
+
+from polyglot_gateway.engine.redis_nodes import REST_SECONDS, Node, nodes_at, pack
+from polyglot_gateway.errors import EngineDown
+
+
+@pytest.fixture
+def node(redis: RedisServer) -> Iterator[Node]:
+    nodes = nodes_at(redis.url)
+    yield nodes.of(b"any")
+    nodes.close()
+
+
+def connections(redis: RedisServer) -> int:
+    return len([client for client in redis.client.client_list() if client["name"] == "polyglot-gateway"])
+
+
+def test_a_command_is_written_as_resp_has_it() -> None:
+    assert pack("SET", b"\xff", 12) == b"*3\r\n$3\r\nSET\r\n$1\r\n\xff\r\n$2\r\n12\r\n"
+
+
+def test_one_redis_has_all_keys(redis: RedisServer) -> None:
+    nodes = nodes_at(redis.url)
+    assert [nodes.of(b"a"), nodes.of(b"{b}c")] == 2 * nodes.masters()
+    nodes.close()
+
+
+def test_answers_come_in_order_with_refusals_among_them(node: Node) -> None:
+    commands = [pack("SET", "a", 1), pack("LPUSH", "a", 1), pack("GET", "a")]
+    first, refused, last = node.read(node.write(b"".join(commands)), 3)
+    assert (first, last) == (b"OK", b"1")
+    assert isinstance(refused, ResponseError)
+
+
+def test_a_connection_is_used_again(redis: RedisServer, node: Node) -> None:
+    for _ in range(3):
+        assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
+    assert connections(redis) == 1
+
+
+def test_a_connection_that_is_not_clean_is_closed(redis: RedisServer, node: Node) -> None:
+    """Whoever came next would take the answers of another for its own."""
+    node.release(node.write(pack("ECHO", "for nobody")), clean=False)
+    assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
+
+
+def test_after_a_failure_it_rests(redis: RedisServer, node: Node) -> None:
+    redis.kill()
+    with pytest.raises(EngineDown, match="Redis does not answer"):
+        node.connect()
+    with pytest.raises(EngineDown, match="Redis does not answer"):
+        node.check()
+    redis.start()
+    with pytest.raises(EngineDown):
+        node.connect()
+    time.sleep(REST_SECONDS)
+    node.check()
+    assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
+
+
+@pytest.mark.parametrize("url", ["http://redis", "sentinel://one/master", "sentinel://one:1"])
+def test_what_is_no_url_of_redis_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        nodes_at(url)
