@@ -70,7 +70,7 @@ class Server:
     ) -> None:
         """`asks_python`: each connect and join is a question, not only those with a token.
 
-        `engine_elsewhere`: what is published is taken by `take_appends`, and `gateway` holds a copy of what is followed.
+        `engine_elsewhere`: what is published is for `take_appends`, and `gateway` holds a copy of what is followed.
         """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:

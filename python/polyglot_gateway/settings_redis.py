@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -64,6 +64,10 @@ class RedisSettings(BaseSettings):
         user = f":{quote(password, safe='')}@" if password else ""
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{user}{host}:{self.redis_port}"
+
+    def without_redis(self) -> Self:
+        """The same for what concerns this machine alone."""
+        return self.model_copy(update={"redis_url": SecretStr(""), "redis_host": None})
 
     def wrong_redis(self) -> list[str]:
         """What no field can know alone, one line each; never a password."""

@@ -141,10 +141,7 @@ class RedisEngine:
 
     def channel(self, app: str, channel: str) -> ChannelInfo:
         """See `Engine`."""
-        rule = self.gateway.rule(app, channel)
-        return _info(
-            app, channel, self._reader.read(app, channel, Query(size=rule.history_size, ttl=rule.history_ttl))[0]
-        )
+        return _info(app, channel, self._reader.stand(app, channel))
 
     def channels(self, app: str, after: str = "", limit: int = 100) -> list[ChannelInfo]:
         """See `Engine`."""

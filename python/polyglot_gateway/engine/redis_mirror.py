@@ -1,7 +1,7 @@
 """The mirror: channels of this host's history, kept equal to what Redis has of them.
 
-The native server reads what it delivers from the history here. Redis tells of new events, and sends them along; whatever
-they do not follow, because something was missed or has come to an end, is read from the stream.
+The native server reads what it delivers from the history here. Redis tells of new events, and sends them along; where
+they do not follow what is here, because something was missed or has come to an end, the stream is read.
 """
 
 from __future__ import annotations

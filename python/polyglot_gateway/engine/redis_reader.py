@@ -87,18 +87,22 @@ class RedisReader:
         self._link.ask(*self._call("forget", app, channel, epoch, self._lifetime(app, channel)))
         return f"{epoch:016x}"
 
+    def stand(self, app: str, channel: str) -> Answer:
+        """Where the channel stands, by its rule. Raises as read."""
+        return self.read(app, channel, self._standing(app, channel))[0]
+
     def peek(self, app: str, channels: Sequence[str]) -> list[Answer | None]:
         """Where these channels of an app stand; None for one that is not there. Raises as read."""
-        queries = []
-        for channel in channels:
-            rule = self._gateway.rule(app, channel)
-            queries.append(Query(size=rule.history_size, ttl=rule.history_ttl))
-        commands = [self._command("read", app, *asked) for asked in zip(channels, queries, strict=True)]
+        commands = [self._command("read", app, channel, self._standing(app, channel)) for channel in channels]
         answers = self._link.send(commands) if commands else []
         return [
-            self._parse(answer) or (self.read(app, channel, query)[0] if answer else None)
-            for channel, query, answer in zip(channels, queries, answers, strict=True)
+            self._parse(answer) or (self.stand(app, channel) if answer else None)
+            for channel, answer in zip(channels, answers, strict=True)
         ]
+
+    def _standing(self, app: str, channel: str) -> Query:
+        rule = self._gateway.rule(app, channel)
+        return Query(size=rule.history_size, ttl=rule.history_ttl)
 
     def _ask(self, function: str, queries: Sequence[tuple[str, str, Query]]) -> list[Answer]:
         for app, channel, _ in queries:

@@ -8,9 +8,9 @@ import pytest
 from tests.redis_server import RedisServer
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.redis_appender import MOST_EVENTS, RedisAppender
+from polyglot_gateway.engine.redis_appender import RedisAppender
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import RedisLink
+from polyglot_gateway.engine.redis_link import LIBRARY, RedisLink
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 Prepare = Callable[..., _core.Submission]
@@ -22,13 +22,14 @@ def gateway(tmp_path: Path) -> _core.Gateway:
 
 
 @pytest.fixture
-def appender(link: RedisLink) -> RedisAppender:
-    return RedisAppender(link, RedisKeys("p"), lambda app, channel: (3000, 60_000))
+def appender(link: RedisLink, gateway: _core.Gateway) -> RedisAppender:
+    layout = _core.RedisLayout(prefix="p", function=f"{LIBRARY}_append", history_size=3000, keep_ms=60_000)
+    return RedisAppender(link, RedisKeys("p"), gateway, layout)
 
 
 def publish(appender: RedisAppender, gateway: _core.Gateway, data: Any, channel: str = "room") -> Any:
     submission = gateway.prepare("demo", channel, json.dumps({"type": "t", "data": data}).encode())
-    appender.append("demo", submission)
+    appender.append(submission)
     return submission.ack()
 
 
@@ -59,7 +60,7 @@ def test_a_batch_beyond_a_calls_bounds_goes_in_several(
     bodies = [json.dumps({"events": [{"channel": "room", "type": "t", "data": n}] * 700}).encode() for n in range(4)]
     submissions = [gateway.prepare_batch("demo", body) for body in bodies]
     with redis.paused():
-        threads = [threading.Thread(target=appender.append, args=("demo", one)) for one in submissions]
+        threads = [threading.Thread(target=appender.append, args=(one,)) for one in submissions]
         threads[0].start()
         while not appender._sending.locked() or appender._jobs:
             threading.Event().wait(0.001)
@@ -72,7 +73,6 @@ def test_a_batch_beyond_a_calls_bounds_goes_in_several(
     offsets = [[result["offset"] for result in json.loads(one.results())["results"]] for one in submissions]
     assert sorted(offset for one in offsets for offset in one) == list(range(1, 2801))
     assert all(one == sorted(one) for one in offsets), "each batch is in its order"
-    assert MOST_EVENTS == 1000
     # The first finds no functions there, which counts as a call; then the others' 2100 events in three.
     assert calls(redis) == 2 + 3
 
@@ -83,7 +83,7 @@ def test_a_refused_channel_does_not_refuse_the_others(
     redis.client.set("p:{demo:wrong}", "no stream")
     body = json.dumps({"channels": ["one", "wrong", "two"], "type": "t", "data": 1}).encode()
     submission = gateway.prepare_broadcast("demo", body)
-    appender.append("demo", submission)
+    appender.append(submission)
     one, wrong, two = json.loads(submission.results())["results"]
     assert (one["offset"], two["offset"]) == (1, 1)
     assert (wrong["code"], wrong["status"]) == ("engine_unavailable", 503)
@@ -118,7 +118,7 @@ def test_the_counters_say_what_became_of_them(appender: RedisAppender, gateway: 
     body = b'{"events":[{"channel":"a","type":"t","data":1},{"channel":"no spaces","type":"t","data":1}]}'
     for _ in range(2):
         submission = gateway.prepare_batch("demo", body, False, "key")
-        appender.append("demo", submission)
+        appender.append(submission)
         submission.results()
     counters = gateway.counters()
     assert (counters["publishes"], counters["replays"], counters["refused.invalid_channel"]) == (1, 1, 2)
@@ -142,7 +142,7 @@ def test_nobody_takes_a_failure_for_an_acknowledgement(
         except (MemoryError, EngineDown) as error:
             outcomes.append(type(error))
 
-    monkeypatch.setattr(link, "send", fail)
+    monkeypatch.setattr(link, "send_packed", fail)
     threads = [threading.Thread(target=try_to_publish) for _ in range(4)]
     for thread in threads:
         thread.start()
