@@ -97,11 +97,6 @@ std::string RedisLayout::stream(std::string_view app, std::string_view channel) 
   return name.append(prefix).append(":{").append(app).append(":").append(channel).append("}");
 }
 
-std::uint64_t RedisLayout::most_events(const ChannelRule& rule) const {
-  // The newest one says where the channel stands.
-  return std::max<std::uint64_t>(std::min(rule.history_size, history_size), 1);
-}
-
 std::int64_t RedisLayout::lifetime_ms(const ChannelRule& rule) const {
   return std::max(keep_ms, rule.history_ttl_us / 1000);
 }
@@ -144,7 +139,7 @@ void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule&
     put(out, name);
   }
   put(out, new_epoch);
-  put(out, layout.most_events(rule));
+  put(out, layout.history_size);
   put(out, static_cast<std::uint64_t>(layout.lifetime_ms(rule)));
   put(out, static_cast<std::uint64_t>(layout.remember_ms));
   std::size_t place = 1;

@@ -22,14 +22,13 @@ namespace polyglot::core {
 struct RedisLayout {
   std::string prefix;                       // before the name of every key
   std::string function;                     // the name of `append`
-  std::uint64_t history_size = 1000;        // most events kept of a channel; its rule may say less
+  std::uint64_t history_size = 1000;        // most events kept of a channel; its rule says how many are shown
   std::int64_t keep_ms = 604'800'000;       // for so long after its last event; its rule may say more
   std::int64_t remember_ms = 5 * 60 * 1000;  // an idempotency key
 
   // What belongs to a channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
   // lies in one slot of a cluster.
   std::string stream(std::string_view app, std::string_view channel) const;
-  std::uint64_t most_events(const ChannelRule& rule) const;
   std::int64_t lifetime_ms(const ChannelRule& rule) const;
 };
 

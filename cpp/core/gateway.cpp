@@ -334,6 +334,12 @@ Status Gateway::read(std::string_view app, std::string_view channel, const Histo
   return {};
 }
 
+Result<ChannelState> Gateway::replicated(std::string_view app, std::string_view channel) {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  if (channel.empty()) return check_channel(channel);
+  return state_of(app, channel, {.limit = 0});
+}
+
 Result<bool> Gateway::replicate(std::string_view app, std::string_view channel, const Replica& replica) {
   if (Status status = check(app, channel); !status.ok()) return status;
   if (channel.empty()) return check_channel(channel);
@@ -360,9 +366,13 @@ Result<ChannelState> Gateway::channel(std::string_view app, std::string_view cha
   if (channel.empty()) return check_channel(channel);
   HistoryQuery query = query_for({}, rule(app, channel));
   query.limit = 0;
+  return state_of(app, channel, query);
+}
+
+ChannelState Gateway::state_of(std::string_view app, std::string_view channel, const HistoryQuery& query) {
   HistoryPage page;
   history_.read(app, channel, query, page);
-  return ChannelState{std::string(channel), page.epoch, page.first, page.last, page.newest};
+  return {std::string(channel), page.epoch, page.first, page.last, page.newest};
 }
 
 Result<std::vector<ChannelState>> Gateway::channels(std::string_view app, std::string_view after, std::size_t limit) {

@@ -114,7 +114,8 @@ class Gateway {
   // and then the rest of one event. The rule's history_size does not apply, so that a follower in reach of the log
   // misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
-  // As in History.
+  // For channels of an engine elsewhere: as in History, and what is here of one, whatever its rule shows.
+  Result<ChannelState> replicated(std::string_view app, std::string_view channel);
   Result<bool> replicate(std::string_view app, std::string_view channel, const Replica& replica);
   Result<bool> replace(std::string_view app, std::string_view channel, std::uint64_t seen, const Replica& replica);
   Result<std::uint64_t> forget(std::string_view app, std::string_view channel);
@@ -158,6 +159,7 @@ class Gateway {
   Result<std::string> append_all(Result<std::unique_ptr<Submission>> prepared);
   // The disk has everything, if the durability wants that.
   Status settle();
+  ChannelState state_of(std::string_view app, std::string_view channel, const HistoryQuery& query);
   HistoryQuery query_for(const HistoryRequest& request, const ChannelRule& rule) const;
   void flush_each_second(Flusher& flusher);
 

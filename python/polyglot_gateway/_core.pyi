@@ -348,6 +348,9 @@ class Gateway:
         epoch: str = "",
     ) -> bytes: ...
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page: ...
+    def replicated(self, app: str, channel: str) -> ChannelInfo:
+        """Where the channel stands here, whatever its rule shows."""
+
     def replicate(self, app: str, channel: str, replica: bytes) -> bool:
         """Take over what is new of events that another engine keeps (core/replica.hpp).
 

@@ -190,14 +190,14 @@ class RedisMirror:
         return found
 
     def _has(self, place: Place) -> bool:
-        return self._gateway.channel(*place).last_offset > 0
+        return self._gateway.replicated(*place).last_offset > 0
 
     def _top_up(self, places: list[Place]) -> dict[Place, Answer]:
         """Bring the channels up to what Redis has; what it said of each."""
         found: dict[Place, Answer] = {}
         left = places
         while left:
-            states = [self._gateway.channel(*place) for place in left]
+            states = [self._gateway.replicated(*place) for place in left]
             queries = [self._next(place, state) for place, state in zip(left, states, strict=True)]
             answers = self._reader.replicate([(*place, query) for place, query in zip(left, queries, strict=True)])
             again = []
@@ -228,7 +228,7 @@ class RedisMirror:
         if answer.gap is not None:
             return self._replace(place, state.epoch, answer, replica)
         self._gateway.replicate(*place, replica)
-        now = self._gateway.channel(*place)
+        now = self._gateway.replicated(*place)
         return now.epoch == answer.epoch and now.last_offset >= answer.last
 
     def _reach_back(self, place: Place, found: Answer, ask: _Ask) -> None:
@@ -236,7 +236,7 @@ class RedisMirror:
         if ask.since is None:
             return
         while True:
-            state = self._gateway.channel(*place)
+            state = self._gateway.replicated(*place)
             follows = ask.epoch.lower() in ("", state.epoch) and ask.since <= state.last_offset
             # Whoever comes from another past gets all that there is of this one.
             first = max(found.first, ask.since + 1) if follows else found.first
@@ -245,7 +245,8 @@ class RedisMirror:
             query = Query(first - 1, epoch=state.epoch, limit=PAGE)
             ((answer, replica),) = self._reader.replicate([(*place, query)])
             if self._replace(place, state.epoch, answer, replica):
-                found = answer
+                return
+            found = answer
 
     def _replace(self, place: Place, seen: str, answer: Answer, replica: bytes) -> bool:
         """Make the history what Redis keeps, which may be several pages; whether that is done."""

@@ -1,4 +1,7 @@
-"""The two servers, as `polyglot serve` runs them: the same apps, keys and rules, and a data folder each."""
+"""The servers, as `polyglot serve` runs them: the same apps, keys and rules, and a data folder each.
+
+The native one also with its events in Redis, where each has a prefix of its own.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -6,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.raw_http import RawConnection
+from tests.redis_server import RedisServer
 from tests.serving import Gateway, free_port
 
-SERVERS = ("wsgi", "native")
+SERVERS = ("wsgi", "native", "native-redis")
 SECRET = "the secret that signs the tokens of the tests, long enough for any algorithm"
 
 KEYS = {
@@ -47,7 +51,16 @@ def _config() -> str:
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Gateway]]:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def start_server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], Gateway]]:
     """Starts the server of that name, with two workers; what it started is killed at the end of the session."""
     started: list[Gateway] = []
 
@@ -55,7 +68,11 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         folder: Path = tmp_path_factory.mktemp(name)
         (folder / "polyglot.toml").write_text(_config())
         environment = {"POLYGLOT_ENV": "prod", "JWT_SECRET": SECRET}
-        started.append(Gateway(folder, free_port(), ("--workers", "2", "--server", name), environment))
+        server, _, engine = name.partition("-")
+        if engine == "redis":
+            redis: RedisServer = request.getfixturevalue("redis")
+            environment |= {"REDIS_URL": redis.url, "REDIS_PREFIX": folder.name}
+        started.append(Gateway(folder, free_port(), ("--workers", "2", "--server", server), environment))
         return started[-1].wait_until_ready()
 
     yield start
