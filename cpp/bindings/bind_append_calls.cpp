@@ -14,20 +14,20 @@ std::string_view text_of(const py::handle& answer) {
   return view_of(py::reinterpret_borrow<py::bytes>(answer));
 }
 
-// {epoch, for each event: its offset, or what was remembered, or '' when another event was}
+// {epoch, for each entry: the offset of its first event, or what was remembered, or '' when another event was}
 void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) {
   const py::value_error wrong("Redis answered what the function append does not answer");
-  if (call >= calls.size() || answer.size() != calls.events(call) + 1) throw wrong;
+  if (call >= calls.size() || answer.size() != calls.entries(call) + 1) throw wrong;
   const std::string_view digits = text_of(answer[0]);
   std::uint64_t epoch = 0;
   if (std::from_chars(digits.data(), digits.data() + digits.size(), epoch).ec != std::errc()) throw wrong;
-  for (std::size_t event = 0; event < calls.events(call); ++event) {
-    const py::handle outcome = PyList_GET_ITEM(answer.ptr(), static_cast<Py_ssize_t>(event + 1));
+  for (std::size_t entry = 0; entry < calls.entries(call); ++entry) {
+    const py::handle outcome = PyList_GET_ITEM(answer.ptr(), static_cast<Py_ssize_t>(entry + 1));
     if (PyLong_Check(outcome.ptr())) {
-      calls.kept(call, event, outcome.cast<std::uint64_t>(), epoch);
+      calls.kept(call, entry, outcome.cast<std::uint64_t>(), epoch);
     } else if (const std::string_view remembered = text_of(outcome); remembered.empty()) {
-      calls.mismatched(call, event);
-    } else if (!calls.replayed(call, event, remembered)) {
+      calls.mismatched(call, entry);
+    } else if (!calls.replayed(call, entry, remembered)) {
       throw wrong;
     }
   }
@@ -37,11 +37,28 @@ void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) 
 
 void bind_append_calls(py::module_& module) {
   using namespace py::literals;
+  module.def(
+      "replica_events",
+      [](const py::bytes& bytes) {
+        const auto replica = core::Replica::parse(view_of(bytes));
+        if (!replica) throw py::value_error("Redis answered what is no replica of a channel");
+        py::list events(replica->events.size());
+        std::string envelope;
+        for (std::size_t i = 0; i < events.size(); ++i) {
+          char ending[core::kMaxOffsetLength];
+          const std::uint64_t offset = replica->first + i;
+          envelope.assign(replica->events[i].envelope).append(ending, core::write_offset(offset, ending));
+          events[i] = py::make_tuple(offset, to_bytes(envelope));
+        }
+        return events;
+      },
+      "replica"_a);
   py::class_<core::RedisLayout>(module, "RedisLayout")
       .def(py::init([](std::string prefix, std::string function, std::uint64_t history_size, std::int64_t keep_ms) {
              return core::RedisLayout{std::move(prefix), std::move(function), history_size, keep_ms};
            }),
            py::kw_only(), "prefix"_a, "function"_a, "history_size"_a, "keep_ms"_a)
+      .def_readonly("history_size", &core::RedisLayout::history_size)
       .def("stream", &core::RedisLayout::stream, "app"_a, "channel"_a)
       .def(
           "lifetime_ms",

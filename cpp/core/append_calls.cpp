@@ -9,9 +9,8 @@
 namespace polyglot::core {
 namespace {
 
-constexpr std::size_t kArgumentsBefore = 6;  // FCALL, function, number of keys; and behind the keys epoch, size, TTLs:
-constexpr std::size_t kArgumentsBehind = 4;
-constexpr std::size_t kArgumentsPerEvent = 4;
+// FCALL, function, number of keys; and behind the keys epoch, size, two TTLs and the number of entries.
+constexpr std::size_t kArguments = 3 + 5;
 constexpr std::size_t kNumber = 20;  // digits of any
 
 struct Number {
@@ -89,6 +88,20 @@ std::string remembered(const Append& append) {
   return text.append(std::to_string(append.time));
 }
 
+std::vector<std::span<Append* const>> entries_of(const std::vector<Append*>& appends) {
+  std::vector<std::span<Append* const>> entries;
+  for (std::size_t begin = 0; begin < appends.size();) {
+    std::size_t end = begin + 1;
+    if (appends[begin]->key == nullptr) {
+      const std::size_t most = std::min(appends.size(), begin + AppendCalls::kMostTogether);
+      while (end < most && appends[end]->key == nullptr) ++end;
+    }
+    entries.emplace_back(appends.data() + begin, end - begin);
+    begin = end;
+  }
+  return entries;
+}
+
 }  // namespace
 
 std::string RedisLayout::stream(std::string_view app, std::string_view channel) const {
@@ -116,6 +129,7 @@ void AppendCalls::gather(const RedisLayout& layout, std::span<Submission* const>
 }
 
 void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch) {
+  call.entries = entries_of(call.appends);
   std::size_t keys = 1;
   std::size_t bytes = 256 + call.stream.size();
   for (const Append* append : call.appends) {
@@ -125,7 +139,7 @@ void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule&
   std::string& out = call.command;
   out.reserve(bytes);
   out.push_back('*');
-  out.append(Number(3 + keys + kArgumentsBehind + kArgumentsPerEvent * call.appends.size()).text()).append("\r\n");
+  out.append(Number(kArguments + keys + 3 * call.entries.size() + 2 * (keys - 1)).text()).append("\r\n");
   put(out, "FCALL");
   put(out, layout.function);
   put(out, keys);
@@ -142,33 +156,44 @@ void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule&
   put(out, layout.history_size);
   put(out, static_cast<std::uint64_t>(layout.lifetime_ms(rule)));
   put(out, static_cast<std::uint64_t>(layout.remember_ms));
-  std::size_t place = 1;
-  for (const Append* append : call.appends) {
-    put(out, {append->envelope.data(), append->envelope.size()});
-    put(out, static_cast<std::uint64_t>(append->time));
-    if (append->key == nullptr) {
-      out.append("$1\r\n0\r\n$0\r\n\r\n");
-    } else {
-      put(out, ++place);
-      put(out, remembered(*append));
+  put(out, call.entries.size());
+  std::string events;
+  for (const auto& entry : call.entries) {
+    TimeUs time = 0;
+    events.clear();
+    for (const Append* append : entry) {
+      time = std::max(time, append->time);
+      events.append(Number(static_cast<std::uint64_t>(append->time)).text()).push_back(' ');
+      events.append(Number(append->envelope.size()).text()).push_back('\n');
+      events.append(append->envelope.data(), append->envelope.size());
     }
+    put(out, entry.size());
+    put(out, static_cast<std::uint64_t>(time));
+    put(out, events);
+  }
+  for (std::size_t i = 0; i < call.entries.size(); ++i) {
+    const Append& append = *call.entries[i].front();
+    if (append.key == nullptr) continue;
+    put(out, i + 1);
+    put(out, remembered(append));
   }
 }
 
-void AppendCalls::kept(std::size_t call, std::size_t event, std::uint64_t offset, std::uint64_t epoch) {
-  Append& append = *calls_[call].appends[event];
-  append.offset = offset;
-  append.epoch = epoch;
+void AppendCalls::kept(std::size_t call, std::size_t entry, std::uint64_t offset, std::uint64_t epoch) {
+  for (Append* append : calls_[call].entries[entry]) {
+    append->offset = offset++;
+    append->epoch = epoch;
+  }
 }
 
-bool AppendCalls::replayed(std::size_t call, std::size_t event, std::string_view remembered) {
+bool AppendCalls::replayed(std::size_t call, std::size_t entry, std::string_view remembered) {
   Append first;
   take_until(remembered, ':');
   const bool right = parse_id(take_until(remembered, ':'), first.id) &&
                      parse_number(take_until(remembered, ':'), first.time) &&
                      parse_number(take_until(remembered, '-'), first.offset) && parse_number(remembered, first.epoch);
-  if (!right) return false;
-  Append& append = *calls_[call].appends[event];
+  Append& append = keyed(call, entry);
+  if (!right || append.key == nullptr) return false;
   append.id = first.id;
   append.time = first.time;
   append.offset = first.offset;
@@ -177,8 +202,8 @@ bool AppendCalls::replayed(std::size_t call, std::size_t event, std::string_view
   return true;
 }
 
-void AppendCalls::mismatched(std::size_t call, std::size_t event) {
-  calls_[call].appends[event]->status =
+void AppendCalls::mismatched(std::size_t call, std::size_t entry) {
+  keyed(call, entry).status =
       Status(Code::idempotency_mismatch, "The Idempotency-Key was used before in this channel, with another body.");
 }
 

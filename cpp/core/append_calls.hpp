@@ -1,7 +1,8 @@
 // AppendCalls: what submissions append, as calls of the function `append` in Redis (engine/redis_functions.lua), packed
 // as Redis reads commands (RESP: redis.io, "Redis serialization protocol"), and what its answers mean.
 //
-// The events of one channel go together, at most kMostEvents in a call, each channel's in order.
+// The events of one channel go together, at most kMostEvents in a call, each channel's in order. In a call they make
+// entries: up to kMostTogether events, or one that has an idempotency key.
 //
 // Thread safety: of an object, one thread at a time.
 #pragma once
@@ -35,6 +36,7 @@ struct RedisLayout {
 class AppendCalls {
  public:
   static constexpr std::size_t kMostEvents = 1000;  // while they are appended, Redis does nothing else
+  static constexpr std::size_t kMostTogether = 64;  // MOST in redis_functions.lua
 
   // `rule_of(app, channel)` gives a rule that lives as long as the call; `new_epoch()` a number that is not 0. What
   // became of each event is written into the submissions, which have to live as long as this.
@@ -49,14 +51,14 @@ class AppendCalls {
   std::string_view channel(std::size_t call) const { return calls_[call].channel; }
   const std::string& stream(std::size_t call) const { return calls_[call].stream; }
   const std::string& command(std::size_t call) const { return calls_[call].command; }
-  std::size_t events(std::size_t call) const { return calls_[call].appends.size(); }
+  std::size_t entries(std::size_t call) const { return calls_[call].entries.size(); }
 
-  // What Redis answered for each event, by its place in the call.
-  void kept(std::size_t call, std::size_t event, std::uint64_t offset, std::uint64_t epoch);
+  // What Redis answered for each entry, by its place in the call. `offset`: of its first event.
+  void kept(std::size_t call, std::size_t entry, std::uint64_t offset, std::uint64_t epoch);
   // The key was known; `remembered` is what `append` wrote under it: <event>:<id>:<time>:<offset>-<epoch>. False when it
   // is not of this form.
-  bool replayed(std::size_t call, std::size_t event, std::string_view remembered);
-  void mismatched(std::size_t call, std::size_t event);
+  bool replayed(std::size_t call, std::size_t entry, std::string_view remembered);
+  void mismatched(std::size_t call, std::size_t entry);
   // Of all its events.
   void refused(std::size_t call, const Status& status);
 
@@ -67,7 +69,10 @@ class AppendCalls {
     std::string stream;
     std::vector<Append*> appends;
     std::string command;
+    std::vector<std::span<Append* const>> entries = {};  // of `appends`
   };
+  // The only event of an entry that has a key.
+  Append& keyed(std::size_t call, std::size_t entry) { return *calls_[call].entries[entry].front(); }
   void gather(const RedisLayout& layout, std::span<Submission* const> submissions);
   static void pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch);
 

@@ -238,6 +238,10 @@ class Submission:
 class RedisLayout:
     """How an engine in Redis keeps its events (core/append_calls.hpp)."""
 
+    @property
+    def history_size(self) -> int:
+        """Most events kept of a channel."""
+
     def __init__(self, *, prefix: str, function: str, history_size: int, keep_ms: int) -> None:
         """`function` is the name of `append`; a channel is kept `keep_ms` after its last event, or as its rule says."""
 
@@ -246,6 +250,9 @@ class RedisLayout:
 
     def lifetime_ms(self, gateway: Gateway, app: str, channel: str) -> int:
         """How long the channel is kept after its last event."""
+
+def replica_events(replica: bytes) -> list[tuple[int, bytes]]:
+    """The offset and the envelope of each event of a replica (core/replica.hpp). ValueError when it is none."""
 
 @final
 class AppendCalls:

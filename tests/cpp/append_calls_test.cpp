@@ -58,7 +58,7 @@ TEST_F(AppendCallsTest, EventsOfOneChannelGoTogether) {
   EXPECT_EQ(made.app(0), "app");
   EXPECT_EQ(made.channel(1), "b");
   EXPECT_EQ(made.stream(0), "pre:{app:a}");
-  EXPECT_EQ(made.events(0), 2U);
+  EXPECT_EQ(made.entries(0), 2U);
   const Append& keyed = third.appends().front();
   char key[2 * kHexLength];
   write_hex(keyed.key->key[0], key);
@@ -71,13 +71,16 @@ TEST_F(AppendCallsTest, EventsOfOneChannelGoTogether) {
     write_hex(byte, digits);
     id.append(digits + kHexLength - 2, 2);
   }
-  const auto envelope = [](const Append& append) { return std::string(append.envelope.begin(), append.envelope.end()); };
+  const auto events = [](const Append& append) {
+    return std::to_string(append.time) + " " + std::to_string(append.envelope.size()) + "\n" +
+           std::string(append.envelope.begin(), append.envelope.end());
+  };
   const Append& plain = first.appends().front();
   EXPECT_EQ(arguments_of(made.command(0)),
             (std::vector<std::string>{
                 "FCALL", "append_it", "2", "pre:{app:a}", "pre:{app:a}:key:" + std::string(key, sizeof(key)), "77",
-                "500", "60000", "5000", envelope(plain), std::to_string(plain.time), "0", "", envelope(keyed),
-                std::to_string(keyed.time), "2",
+                "500", "60000", "5000", "2", "1", std::to_string(plain.time), events(plain), "1",
+                std::to_string(keyed.time), events(keyed), "2",
                 std::string(event, sizeof(event)) + ":" + id + ":" + std::to_string(keyed.time)}));
 }
 
@@ -94,8 +97,26 @@ TEST_F(AppendCallsTest, ACallHasAtMostSoManyEvents) {
   for (std::size_t i = 0; i < AppendCalls::kMostEvents + 1; ++i) submit("a");
   const AppendCalls made = calls();
   ASSERT_EQ(made.size(), 2U);
-  EXPECT_EQ(made.events(0), AppendCalls::kMostEvents);
-  EXPECT_EQ(made.events(1), 1U);
+  EXPECT_EQ(made.entries(0), 16U);
+  EXPECT_EQ(made.entries(1), 1U);
+}
+
+TEST_F(AppendCallsTest, EventsWithoutKeysMakeOneEntry) {
+  for (std::size_t i = 0; i < 70; ++i) submit("a");
+  submit("a", "k");
+  submit("a");
+  AppendCalls made = calls();
+  ASSERT_EQ(made.entries(0), 4U) << "64, 6, the one with the key, and the last";
+  made.kept(0, 0, 11, 255);
+  made.kept(0, 1, 75, 255);
+  EXPECT_EQ(submissions_[0]->appends().front().offset, 11U);
+  EXPECT_EQ(submissions_[63]->appends().front().offset, 74U);
+  EXPECT_EQ(submissions_[69]->appends().front().offset, 80U);
+  const auto arguments = arguments_of(made.command(0));
+  EXPECT_EQ(arguments[10], "64");
+  EXPECT_EQ(arguments[13], "6");
+  EXPECT_EQ(arguments[16], "1");
+  EXPECT_EQ(arguments[22], "3") << "the entry of the key";
 }
 
 TEST_F(AppendCallsTest, WritesWhatBecameOfEachEvent) {

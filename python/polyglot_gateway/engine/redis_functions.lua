@@ -4,9 +4,11 @@
 -- The number in the name is raised with every change of meaning, so that gateways of two versions can share a Redis.
 --
 -- A channel is one stream, and nothing but that stream: whatever takes it away (FLUSHALL, eviction, its TTL) takes all
--- of the channel's past, and the next life has another epoch. The entry of an event has the id `offset-1` and the
--- fields `e`, the envelope up to `"offset":`, and `t`, its time in microseconds, which never falls within a channel. A
--- consumer group, which nobody reads with, bears what else is known in its name: `reign:epoch:real`.
+-- of the channel's past, and the next life has another epoch. What is appended together may be one entry, of at most
+-- MOST events, because an entry costs Redis more than its bytes. Its id is `offset-time` of its last event, the time in
+-- microseconds, which never falls within a channel; its fields are `n`, the number of events, and `e`, for each event
+-- `<time> <size>\n<envelope>` as in core/replica.hpp. A consumer group, which nobody reads with, bears what else is
+-- known: its name is `reign:epoch:real`, and the last id that it has delivered is that of the newest event, or 0-0.
 --
 -- The reign is the time for which one Redis process is the master. A Redis that starts again, or takes over from
 -- another, may lack the newest events, and gives their offsets away a second time; so each reign has epochs of its own:
@@ -20,6 +22,8 @@
 -- SPUBLISH) comes before the first write once; empty news that turns out to be none does no harm.
 --
 -- Epochs are numbers beyond 2^53, and stay texts here.
+
+local MOST = 64
 
 local run_id  -- of this process, in which the library was loaded anew
 
@@ -37,83 +41,88 @@ local function check_telling(key)
   may_tell = true
 end
 
-local function set_life(key, life, reign, epoch, real)
+local function set_life(key, life, reign, epoch, real, newest)
   if life then redis.call('XGROUP', 'DESTROY', key, life) end
-  redis.call('XGROUP', 'CREATE', key, reign .. ':' .. epoch .. ':' .. real, '0', 'MKSTREAM')
+  redis.call('XGROUP', 'CREATE', key, reign .. ':' .. epoch .. ':' .. real, newest, 'MKSTREAM')
 end
 
--- A table: reign, the present one; there, whether there is a stream; offset and time of the newest event, 0 when there
--- is none; epoch; real; ended, whether the epoch has to end because its reign has; life, the name of the group.
+-- A table: reign, the present one; there, whether there is a stream; newest, the id of the newest event, offset and time
+-- in it (a text); epoch; real; ended, whether the epoch has to end because its reign has; life, the name of the group.
 local function state_of(key)
-  local state = {reign = reign_now(), there = false, offset = 0, time = 0, epoch = '0', real = '0', ended = true}
-  if redis.call('EXISTS', key) == 0 then return state end
-  state.there, state.real = true, '1'
-  local group = redis.call('XINFO', 'GROUPS', key)[1]
-  if group then
-    state.life = group[2]
-    local reign, epoch, real = string.match(state.life, '^(%x+):(%d+):(%d)$')
-    if reign then
-      state.epoch, state.real, state.ended = epoch, real, reign ~= state.reign
+  local state = {reign = reign_now(), there = false, newest = '0-0', epoch = '0', real = '0', ended = true}
+  if redis.call('EXISTS', key) == 1 then
+    state.there, state.real = true, '1'
+    local group = redis.call('XINFO', 'GROUPS', key)[1]
+    if group then
+      state.life, state.newest = group[2], group[8]
+      local reign, epoch, real = string.match(state.life, '^(%x+):(%d+):(%d)$')
+      if reign then
+        state.epoch, state.real, state.ended = epoch, real, reign ~= state.reign
+      end
+    else
+      local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+      if entry then state.newest = entry[1] end
     end
   end
-  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  if newest then
-    state.offset = tonumber(string.match(newest[1], '^%d+'))
-    state.time = tonumber(newest[2][4])
-  end
+  local offset, time = string.match(state.newest, '^(%d+)-(%d+)$')
+  state.offset, state.time = tonumber(offset), time
   return state
 end
 
--- Events as core/replica.hpp has them; each in `events` with its time and its size before it.
-local function replica(epoch, first, events)
-  return string.format('%s %.0f %d\n', epoch, first, #events) .. table.concat(events)
+-- As core/replica.hpp has it; `blocks` hold `count` events.
+local function replica(epoch, first, count, blocks)
+  return string.format('%s %d %d\n', epoch, first, count) .. table.concat(blocks)
 end
 
 -- KEYS  the stream; then the keys under which idempotent appends are remembered
 -- ARGV  a new epoch, should one be needed, most events to keep, TTL of the stream in ms, TTL of what is remembered in ms,
---       then for each event: envelope, time, number of its key in KEYS or 0, and what is remembered under it, which
---       begins with 16 digits for the event itself
--- {epoch, for each event: its offset, or what was remembered, or '' when another event was}
+--       number of entries; then for each entry number and time of its events, and the events; then for each key the
+--       number of its entry, which has one event, and what is remembered of it, which begins with 16 digits for the
+--       event itself
+-- {epoch, for each entry: the offset of its first event, or what was remembered, or '' when another event was}
 local function append(keys, args)
   local key = keys[1]
   local state = state_of(key)
   local epoch = state.ended and args[1] or state.epoch
-  local offset, time = state.offset, state.time
-  local answer = {epoch}
-  local news = {}
-  local fresh = false
-  for i = 5, #args, 4 do
-    local remember = tonumber(args[i + 2])
-    fresh = remember == 0 or not redis.call('GET', keys[remember])
-    if fresh then break end
+  local offset, time, time_text = state.offset, tonumber(state.time), state.time
+  local entries = tonumber(args[5])
+  local known = 0
+  local key_of, remember_of = {}, {}  -- by the number of the entry
+  for i = 2, #keys do
+    local at = 2 + 3 * entries + 2 * i
+    local entry = tonumber(args[at])
+    key_of[entry], remember_of[entry] = keys[i], args[at + 1]
+    if redis.call('GET', keys[i]) then known = known + 1 end
   end
-  if fresh then
+  if known < entries then
     check_telling(key)
-    if state.ended or state.real == '0' then set_life(key, state.life, state.reign, epoch, 1) end
+    if state.ended or state.real == '0' then set_life(key, state.life, state.reign, epoch, 1, state.newest) end
   end
-  for i = 5, #args, 4 do
-    local remember = tonumber(args[i + 2])
-    local known = remember > 0 and redis.call('GET', keys[remember])
-    if known then
-      local same = string.sub(known, 1, 16) == string.sub(args[i + 3], 1, 16)
-      answer[#answer + 1] = same and known or ''
+  local answer, news, id = {epoch}, {}, nil
+  for i = 1, entries do
+    -- Another event of this call may have had the same key.
+    local before = key_of[i] and redis.call('GET', key_of[i])
+    if before then
+      local same = string.sub(before, 1, 16) == string.sub(remember_of[i], 1, 16)
+      answer[i + 1] = same and before or ''
     else
-      offset = offset + 1
-      time = math.max(time, tonumber(args[i + 1]))
-      local id = string.format('%.0f-', offset)
-      local time_text = string.format('%.0f', time)
-      redis.call('XADD', key, id .. '1', 'e', args[i], 't', time_text)
-      news[#news + 1] = time_text .. ' ' .. #args[i] .. '\n' .. args[i]
-      if remember > 0 then
-        redis.call('SET', keys[remember], args[i + 3] .. ':' .. id .. epoch, 'PX', args[4])
+      answer[i + 1] = offset + 1
+      local at = 3 + 3 * i
+      offset = offset + tonumber(args[at])
+      if tonumber(args[at + 1]) > time then time, time_text = tonumber(args[at + 1]), args[at + 1] end
+      id = string.format('%d-%s', offset, time_text)
+      redis.call('XADD', key, id, 'n', args[at], 'e', args[at + 2])
+      news[#news + 1] = args[at + 2]
+      if key_of[i] then
+        redis.call('SET', key_of[i], string.format('%s:%d-%s', remember_of[i], offset, epoch), 'PX', args[4])
       end
-      answer[#answer + 1] = offset
     end
   end
-  if fresh then
-    redis.call('XTRIM', key, 'MAXLEN', args[2])
+  if id then
+    redis.call('XGROUP', 'SETID', key, state.reign .. ':' .. epoch .. ':1', id)
+    redis.call('XTRIM', key, 'MINID', string.format('%d', math.max(offset - tonumber(args[2]) + 1, 0)))
     redis.call('PEXPIRE', key, args[3])
-    redis.call('SPUBLISH', key, replica(epoch, state.offset + 1, news))
+    redis.call('SPUBLISH', key, replica(epoch, state.offset + 1, offset - state.offset, news))
   end
   return answer
 end
@@ -124,7 +133,7 @@ local function forget(keys, args)
   local state = state_of(keys[1])
   if state.real == '1' then redis.call('SPUBLISH', keys[1], '') end
   redis.call('DEL', keys[1])
-  set_life(keys[1], nil, state.reign, args[1], state.real)
+  set_life(keys[1], nil, state.reign, args[1], state.real, '0')
   redis.call('PEXPIRE', keys[1], args[2])
   return redis.status_reply('OK')
 end
@@ -135,7 +144,7 @@ end
 local function begin(keys, args)
   local state = state_of(keys[1])
   if not state.there then
-    set_life(keys[1], nil, state.reign, args[1], 0)
+    set_life(keys[1], nil, state.reign, args[1], 0, '0')
     redis.call('PEXPIRE', keys[1], args[2])
   end
   return redis.status_reply('OK')
@@ -148,40 +157,93 @@ local function renew(keys, args)
   local state = state_of(keys[1])
   if state.there and state.ended and state.epoch == args[1] then
     redis.call('SPUBLISH', keys[1], '')
-    set_life(keys[1], state.life, state.reign, args[2], state.real)
+    set_life(keys[1], state.life, state.reign, args[2], state.real, state.newest)
   end
   return redis.status_reply('OK')
 end
 
+-- An entry as a table: first and last offset, time of the last event, block.
+local function entry_of(entry)
+  local offset, time = string.match(entry[1], '^(%d+)-(%d+)$')
+  local last = tonumber(offset)
+  return {first = last - tonumber(entry[2][2]) + 1, last = last, time = tonumber(time), block = entry[2][4]}
+end
+
+-- The first entry that has `offset` or a later one.
+local function entry_from(key, offset)
+  local found = redis.call('XRANGE', key, string.format('%d', offset), '+', 'COUNT', 1)[1]
+  return found and entry_of(found)
+end
+
+-- Where the event behind the one at `at` begins, and the time of that one.
+local function step(block, at)
+  local _, line_end, time, size = string.find(block, '^(%d+) (%d+)\n', at)
+  return line_end + 1 + tonumber(size), tonumber(time)
+end
+
 -- The first offset from `low` on, before `high`, whose time is not before `limit`.
 local function first_from(key, low, high, limit)
+  local found
   while low < high do
-    local middle = low + math.floor((high - low) / 2)
-    local id = string.format('%.0f', middle)
-    local found = redis.call('XRANGE', key, id, id)[1]
-    if found and tonumber(found[2][4]) < limit then low = middle + 1 else high = middle end
+    local entry = entry_from(key, low + math.floor((high - low) / 2))
+    if not entry then return low end
+    if entry.time < limit then low = entry.last + 1 else high, found = math.max(entry.first, low), entry end
+  end
+  local at, time = 1, nil
+  while found and low <= found.last do
+    at, time = step(found.block, at)
+    if time >= limit then break end
+    low = low + 1
   end
   return low
 end
 
--- The answer to `read`, and `epoch` and `first` offset of what is in it; nothing of these when there is none.
+-- The block of an entry without its first `skip` events, and with `take` events at most.
+local function part_of(entry, skip, take)
+  local count = entry.last - entry.first + 1
+  if skip == 0 and take >= count then return entry.block end
+  local at, from = 1, 1
+  for i = 1, math.min(skip + take, count) do
+    if i == skip + 1 then from = at end
+    at = step(entry.block, at)
+  end
+  return string.sub(entry.block, from, at - 1)
+end
+
+-- The events from `start` to `stop`, as far as they are there without a hole: how many, and their blocks.
+local function blocks_of(key, start, stop)
+  local blocks, count = {}, 8
+  local offset = start
+  local found
+  repeat
+    local from, to = string.format('%d', offset), string.format('%d', stop + MOST)
+    found = redis.call('XRANGE', key, from, to, 'COUNT', count)
+    for _, raw in ipairs(found) do
+      local entry = entry_of(raw)
+      if offset > stop or entry.first > offset then return offset - start, blocks end
+      blocks[#blocks + 1] = part_of(entry, offset - entry.first, stop - offset + 1)
+      offset = math.min(entry.last, stop) + 1
+    end
+    count = math.min(2 * count, 256)
+  until offset > stop or #found == 0
+  return offset - start, blocks
+end
+
 -- KEYS  the stream
--- ARGV  since, until, epoch ('' for none of these), most events, 1 for the newest first, how many newest events count,
+-- ARGV  since, until, epoch ('' for none of these), most events, 1 for the newest of them, how many newest events count,
 --       and the time from which on events count
 -- {offset of the newest event, epoch, its time, offset of the first event that can be read, reason of the gap or '',
---  gap from, gap to, {id, {'e', envelope, …}} for each event}; the epoch alone when it has to be renewed; nothing when
+--  gap from, gap to, the events as core/replica.hpp has them}; the epoch alone when it has to be renewed; nothing when
 -- there is no stream
-local function look(keys, args)
+local function read(keys, args)
   local key = keys[1]
   local state = state_of(key)
   if not state.there then return {} end
   if state.ended then return {state.epoch} end
   local last, epoch = state.offset, state.epoch
   local since, till, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[4])
-  local backwards = args[5] == '1'
-  local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
-  local kept = oldest and tonumber(string.match(oldest[1], '^%d+')) or last + 1
-  kept = math.max(kept, last - tonumber(args[6]) + 1)
+  local oldest = entry_from(key, 0)
+  local kept = math.max(oldest and oldest.first or last + 1, last - tonumber(args[6]) + 1)
   local first, reason = kept, 'overwritten'
   if tonumber(args[7]) > 0 then
     first = first_from(key, kept, last + 1, tonumber(args[7]))
@@ -201,33 +263,16 @@ local function look(keys, args)
   end
   if till and till < stop then stop = till end
   if stop - start + 1 > limit then
-    if since and not backwards then stop = start + limit - 1 else start = stop - limit + 1 end
+    if since and args[5] ~= '1' then stop = start + limit - 1 else start = stop - limit + 1 end
   end
-  local events = {}
+  local count, blocks = 0, {}
   if start <= stop then
-    local from, to = string.format('%.0f', start), string.format('%.0f', stop)
-    events = backwards and redis.call('XREVRANGE', key, to, from) or redis.call('XRANGE', key, from, to)
+    count, blocks = blocks_of(key, start, stop)
+  elseif not since then
+    start = last + 1
   end
-  if start > stop then start = since and reason == '' and since + 1 or last + 1 end
-  return {last, epoch, first <= last and state.time or 0, first, reason, gap_from, gap_to, events}, start
-end
-
-local function read(keys, args)
-  local answer = look(keys, args)
-  return answer
-end
-
--- The same with the events as a replica.
-local function replicate(keys, args)
-  local answer, first = look(keys, args)
-  if not first then return answer end
-  local events = {}
-  for i, entry in ipairs(answer[8]) do
-    local fields = entry[2]
-    events[i] = fields[4] .. ' ' .. #fields[2] .. '\n' .. fields[2]
-  end
-  answer[8] = replica(answer[2], first, events)
-  return answer
+  local time = first <= last and tonumber(state.time) or 0
+  return {last, epoch, time, first, reason, gap_from, gap_to, replica(epoch, start, count, blocks)}
 end
 
 redis.register_function('polyglot_2_append', append)
@@ -236,4 +281,3 @@ redis.register_function('polyglot_2_forget', forget)
 redis.register_function{function_name = 'polyglot_2_begin', callback = begin, flags = {'allow-oom'}}
 redis.register_function{function_name = 'polyglot_2_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'polyglot_2_read', callback = read, flags = {'no-writes'}}
-redis.register_function{function_name = 'polyglot_2_replicate', callback = replicate, flags = {'no-writes'}}

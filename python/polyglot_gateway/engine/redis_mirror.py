@@ -199,10 +199,10 @@ class RedisMirror:
         while left:
             states = [self._gateway.replicated(*place) for place in left]
             queries = [self._next(place, state) for place, state in zip(left, states, strict=True)]
-            answers = self._reader.replicate([(*place, query) for place, query in zip(left, queries, strict=True)])
+            answers = self._reader.read_all([(*place, query) for place, query in zip(left, queries, strict=True)])
             again = []
-            for place, state, query, (answer, replica) in zip(left, states, queries, answers, strict=True):
-                if self._take(place, state, query, answer, replica):
+            for place, state, query, answer in zip(left, states, queries, answers, strict=True):
+                if self._take(place, state, query, answer):
                     found[place] = answer
                 else:
                     again.append(place)
@@ -215,19 +215,19 @@ class RedisMirror:
             return Query()
         return Query(state.last_offset, epoch=state.epoch, limit=PAGE)
 
-    def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer, replica: bytes) -> bool:
+    def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer) -> bool:
         """Whether the history has all that Redis had."""
         if query.since is None:
             if answer.epoch != state.epoch:
-                return self._gateway.replace(*place, state.epoch, [replica])
+                return self._gateway.replace(*place, state.epoch, [answer.events])
             if answer.last == 0:
                 return True
             # Nothing had happened by then, and now the first events are there.
             query = Query(0, epoch=state.epoch, limit=PAGE)
-            ((answer, replica),) = self._reader.replicate([(*place, query)])
+            (answer,) = self._reader.read_all([(*place, query)])
         if answer.gap is not None:
-            return self._replace(place, state.epoch, answer, replica)
-        self._gateway.replicate(*place, replica)
+            return self._replace(place, state.epoch, answer)
+        self._gateway.replicate(*place, answer.events)
         now = self._gateway.replicated(*place)
         return now.epoch == answer.epoch and now.last_offset >= answer.last
 
@@ -243,22 +243,22 @@ class RedisMirror:
             if state.first_offset <= first:
                 return
             query = Query(first - 1, epoch=state.epoch, limit=PAGE)
-            ((answer, replica),) = self._reader.replicate([(*place, query)])
-            if self._replace(place, state.epoch, answer, replica):
+            (answer,) = self._reader.read_all([(*place, query)])
+            if self._replace(place, state.epoch, answer):
                 return
             found = answer
 
-    def _replace(self, place: Place, seen: str, answer: Answer, replica: bytes) -> bool:
+    def _replace(self, place: Place, seen: str, answer: Answer) -> bool:
         """Make the history what Redis keeps, which may be several pages; whether that is done."""
-        replicas = [replica]
-        since = _last_of(replica)
+        replicas = [answer.events]
+        since = _last_of(answer.events)
         while since < answer.last:
             query = Query(since, epoch=answer.epoch, limit=PAGE)
-            ((answer, replica),) = self._reader.replicate([(*place, query)])
+            (answer,) = self._reader.read_all([(*place, query)])
             if answer.gap is not None:
                 return False
-            replicas.append(replica)
-            since = _last_of(replica)
+            replicas.append(answer.events)
+            since = _last_of(answer.events)
         return self._gateway.replace(*place, seen, replicas)
 
 

@@ -44,8 +44,8 @@ class Answer(NamedTuple):
     first: int
     """Offset of the oldest event that counts; `last` + 1 when there is none."""
     gap: Gap | None
-    events: Any
-    """As the function gives them."""
+    events: bytes
+    """As `Gateway.replicate` takes them, oldest first."""
 
 
 def new_epoch() -> int:
@@ -54,7 +54,7 @@ def new_epoch() -> int:
 
 
 class RedisReader:
-    """Asks the functions `read` and `replicate`. Thread safe."""
+    """Asks the function `read`. Thread safe."""
 
     def __init__(self, link: RedisLink, keys: RedisKeys, gateway: _core.Gateway, layout: _core.RedisLayout) -> None:
         """Use the link; the rules of `gateway` say how long a channel is kept."""
@@ -64,21 +64,14 @@ class RedisReader:
         self._layout = layout
 
     def read(self, app: str, channel: str, query: Query) -> tuple[Answer, list[tuple[int, bytes]]]:
-        """The answer, and its events as (offset, envelope).
+        """The answer, and its events as (offset, envelope) in the order that was asked for.
 
         Raises:
             InvalidApp, InvalidChannel, EngineUnavailable.
         """
-        (answer,) = self._ask("read", [(app, channel, query)])
-        return answer, [_event(entry) for entry in answer.events]
-
-    def replicate(self, queries: Sequence[tuple[str, str, Query]]) -> list[tuple[Answer, bytes]]:
-        """The answers to (app, channel, query), and the events of each as `Gateway.replicate` takes them.
-
-        Raises:
-            InvalidApp, InvalidChannel, EngineUnavailable.
-        """
-        return [(answer, answer.events) for answer in self._ask("replicate", queries)]
+        (answer,) = self.read_all([(app, channel, query)])
+        events = _core.replica_events(answer.events)
+        return answer, events[::-1] if query.reverse else events
 
     def forget(self, app: str, channel: str) -> str:
         """End the channel's past; returns its new epoch. Raises as read."""
@@ -93,7 +86,7 @@ class RedisReader:
 
     def peek(self, app: str, channels: Sequence[str]) -> list[Answer | None]:
         """Where these channels of an app stand; None for one that is not there. Raises as read."""
-        commands = [self._command("read", app, channel, self._standing(app, channel)) for channel in channels]
+        commands = [self._command(app, channel, self._standing(app, channel)) for channel in channels]
         answers = self._link.send(commands) if commands else []
         return [
             self._parse(answer) or (self.stand(app, channel) if answer else None)
@@ -104,14 +97,15 @@ class RedisReader:
         rule = self._gateway.rule(app, channel)
         return Query(size=rule.history_size, ttl=rule.history_ttl)
 
-    def _ask(self, function: str, queries: Sequence[tuple[str, str, Query]]) -> list[Answer]:
+    def read_all(self, queries: Sequence[tuple[str, str, Query]]) -> list[Answer]:
+        """The answers to (app, channel, query). Raises as read."""
         for app, channel, _ in queries:
             self._check(app, channel)
         found: list[Answer | None] = [None] * len(queries)
         left = list(range(len(queries)))
         with self._link.turns:
             while left:
-                answers = self._link.send([self._command(function, *queries[place]) for place in left])
+                answers = self._link.send([self._command(*queries[place]) for place in left])
                 mend = []
                 for place, answer in zip(left, answers, strict=True):
                     found[place] = self._parse(answer)
@@ -141,12 +135,12 @@ class RedisReader:
     def _call(self, function: str, app: str, channel: str, *arguments: bytes | str | int) -> Command:
         return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stream(app, channel), *arguments)
 
-    def _command(self, function: str, app: str, channel: str, query: Query) -> Command:
+    def _command(self, app: str, channel: str, query: Query) -> Command:
         not_before = int((datetime.now(UTC) - BEGINNING) / timedelta(microseconds=1) - query.ttl * 1e6)
         return [
-            "FCALL_RO", f"{LIBRARY}_{function}", 1, self._keys.stream(app, channel),
+            "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
             "" if query.since is None else query.since, "" if query.until is None else query.until,
-            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse), query.size,
+            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse), min(query.size, self._layout.history_size),
             not_before if query.ttl else 0,
         ]  # fmt: skip
 
@@ -162,9 +156,3 @@ class RedisReader:
             why: GapReason = reason.decode()
             gap = Gap(gap_from, gap_to, why)
         return Answer(f"{int(epoch):016x}", last, newest_us, first, gap, events)
-
-
-def _event(entry: Any) -> tuple[int, bytes]:
-    id_, fields = entry
-    offset = int(id_.partition(b"-")[0])
-    return offset, b"%s%d}" % (fields[1], offset)
