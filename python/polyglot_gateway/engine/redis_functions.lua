@@ -12,8 +12,10 @@
 --
 -- The reign is the time for which one Redis process is the master. A Redis that starts again, or takes over from
 -- another, may lack the newest events, and gives their offsets away a second time; so each reign has epochs of its own:
--- the events that are left stay, and the next append, or the first reader, ends the epoch before. `real` is 0 for a
--- channel that somebody asked for and 1 for one that has had events, of which forgetting may have left none.
+-- the events that are left stay, and the next append, or the first reader, ends the epoch before. It is named when this
+-- library is first called. A Redis loads it anew when it starts, and when its data is replaced by another's; one that
+-- was a replica meanwhile and kept its data lacks nothing of it. `real` is 0 for a channel that somebody asked for and 1
+-- for one that has had events, of which forgetting may have left none.
 --
 -- News is told on the shard channel that has the stream's name: the events themselves, as core/replica.hpp has them, or
 -- nothing, which means that whoever hears it has to look for itself.
@@ -25,13 +27,15 @@
 
 local MOST = 64
 
-local run_id  -- of this process, in which the library was loaded anew
+local reign  -- of this process, in which the library was loaded anew
 
--- The id of the process alone would be the same for one that was master, then replica, then master again; that of the
--- replication alone may come back with the data.
 local function reign_now()
-  run_id = run_id or string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'), 1, 12)
-  return run_id .. string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 12)
+  if not reign then
+    local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    local now = redis.call('TIME')
+    reign = string.format('%s%x', string.sub(run_id, 1, 12), tonumber(now[1]) * 1000000 + tonumber(now[2]))
+  end
+  return reign
 end
 
 local may_tell = false  -- was found out before
@@ -120,7 +124,10 @@ local function append(keys, args)
   end
   if id then
     redis.call('XGROUP', 'SETID', key, state.reign .. ':' .. epoch .. ':1', id)
-    redis.call('XTRIM', key, 'MINID', string.format('%d', math.max(offset - tonumber(args[2]) + 1, 0)))
+    -- Now and then: whatever is there beyond the bounds is not read.
+    if offset % MOST < offset - state.offset then
+      redis.call('XTRIM', key, 'MINID', string.format('%d', math.max(offset - tonumber(args[2]) + 1, 0)))
+    end
     redis.call('PEXPIRE', key, args[3])
     redis.call('SPUBLISH', key, replica(epoch, state.offset + 1, offset - state.offset, news))
   end

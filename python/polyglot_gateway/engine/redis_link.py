@@ -145,7 +145,10 @@ class RedisLink:
         """Give Redis the functions. Those of another number stay, for gateways of another version."""
         code = files("polyglot_gateway.engine").joinpath("redis_functions.lua").read_text()
         with self._loading:
-            _accepted(self._send(node, [pack("FUNCTION", "LOAD", "REPLACE", code)])[0])
+            answer = self._send(node, [pack("FUNCTION", "LOAD", code)])[0]
+            # Another gateway may have been faster. To load them again would begin a new reign.
+            if "already exists" not in str(answer):
+                _accepted(answer)
 
 
 def refusal(error: ResponseError) -> str:
