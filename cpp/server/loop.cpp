@@ -13,7 +13,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       replies(options.cors_origins),
       source(options.trusted_proxies),
       hub(io, gateway),
-      presence(gateway, hub),
+      presence(gateway, hub, options.presence_by_python ? &handoff : nullptr),
       hot_routes(gateway, hub, presence, source, options.max_batch_bytes),
       longpolls(gateway.segment().worker()),
       relay(*this),

@@ -16,6 +16,7 @@ struct ServerOptions {
   std::vector<std::string> trusted_proxies = {};
   std::size_t max_connections = 100'000;  // beyond it new ones wait in the listener's queue
   bool asks_python = false;               // Python decides each connect and join, not only those with a token
+  bool presence_by_python = false;        // what workers tell each other of presence goes through Python
 };
 
 // In milliseconds.

@@ -51,8 +51,8 @@ class Server:
     """The native server: one C++ thread beside Python (server/server.hpp).
 
     What it does not answer itself is a job: ("request", id, WSGI environment), ("question", id, what is asked),
-    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and
-    ("log", 0, (event, reason)).
+    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more,
+    ("log", 0, (event, reason)), and ("presence", 0, message).
     """
 
     def __init__(
@@ -64,8 +64,13 @@ class Server:
         trusted_proxies: Sequence[str] = (),
         max_connections: int = 100_000,
         asks_python: bool = False,
+        presence_by_python: bool = False,
     ) -> None:
-        """`asks_python`: each connect and join is a question, not only those with a token."""
+        """`asks_python`: each connect and join is a question, not only those with a token.
+
+        `presence_by_python`: what workers tell each other of presence is a job, to be given to `hear_presence` of all
+        of them, in one order; without it they tell each other over the history file.
+        """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
         """Serve on copies of these listening sockets, and touch the file `heartbeat` once a second. OSError."""
@@ -78,6 +83,9 @@ class Server:
 
     def drained(self) -> bool:
         """Whether a drain is complete: nobody is connected."""
+
+    def hear_presence(self, messages: Sequence[bytes]) -> None:
+        """Take messages of presence, those of this server among them. Some may be missing."""
 
     def stop(self) -> None:
         """End the thread and cut off who is still connected. Idempotent."""

@@ -10,7 +10,7 @@ also takes SCRIPT_NAME from a header of whom it trusts, which `--forwarder-heade
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -26,6 +26,7 @@ from polyglot_gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from polyglot_gateway.engine.redis import RedisEngine
+    from polyglot_gateway.server.presence_bus import PresenceBus
 
 _log = structlog.get_logger("polyglot_gateway.app")
 
@@ -123,7 +124,21 @@ class Application:
             trusted_proxies=self.settings.trusted_proxies,
             max_connections=max_connections,
             asks_python=self.settings.authorize is not None,
+            presence_by_python=bool(self.settings.redis()),
         )
+
+    def presence_bus(self, server: _core.Server) -> PresenceBus | None:
+        """Return what carries presence between the instances; None for an instance that is alone.
+
+        Args:
+            server: Of this application. Start the bus with it, and stop it behind it.
+        """
+        if not self.settings.redis():
+            return None
+        # As the Redis engine.
+        from polyglot_gateway.server.presence_bus import PresenceBus  # noqa: PLC0415
+
+        return PresenceBus(server, *cast("RedisEngine", self.engine).presence())
 
     def reload(self) -> None:
         """Read apps, keys and channel rules again; requests under way and open streams are not disturbed.

@@ -208,8 +208,6 @@ class Settings(RedisSettings):
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
         wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis()
-        if self.server == "native" and self.redis():
-            wrong.append("server: native does not serve what is in Redis; use wsgi")
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):

@@ -207,6 +207,10 @@ class RedisEngine:
         self._link.check_open()
         return RedisFeed(self._link, self._keys.news)
 
+    def presence(self) -> tuple[RedisLink, str]:
+        """The link, and the pub/sub channel by which workers tell each other of presence."""
+        return self._link, self._keys.presence
+
     def ready(self) -> list[str]:
         """See `Engine`."""
         trouble = self._link.trouble()

@@ -11,12 +11,14 @@ class RedisKeys:
 
     Attributes:
         news: The pub/sub channel on which `app:channel` is said when there is news.
+        presence: The sharded pub/sub channel by which workers tell each other of presence.
     """
 
     def __init__(self, prefix: str) -> None:
         """Names that begin with `prefix`."""
         self._prefix = prefix
         self.news = f"{prefix}:news"
+        self.presence = f"{prefix}:presence"
 
     def stream(self, app: str, channel: str) -> str:
         """The events of a channel."""

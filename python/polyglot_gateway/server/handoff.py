@@ -33,7 +33,12 @@ class Handoff:
     """Answers the jobs of one server."""
 
     def __init__(
-        self, server: _core.Server, application: WsgiApplication, tokens: Tokens, environ: dict[str, Any]
+        self,
+        server: _core.Server,
+        application: WsgiApplication,
+        tokens: Tokens,
+        environ: dict[str, Any],
+        announce: Callable[[bytes], None] | None = None,
     ) -> None:
         """Answer requests by `application` and questions by `tokens`.
 
@@ -42,11 +47,13 @@ class Handoff:
             application: Called with each request (PEP 3333).
             tokens: Decides who may connect and join.
             environ: What the WSGI environment of every request has.
+            announce: Called in the hub with what a server that leaves presence to Python tells the other workers.
         """
         self._server = server
         self._application = application
         self._questions = Questions(server, tokens)
         self._environ = environ
+        self._announce = announce
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
         self._idle = 0
@@ -73,6 +80,8 @@ class Handoff:
             kind, number, what = job
             if kind in ("request", "question"):
                 self._jobs.put(job)
+            elif kind == "presence" and self._announce:
+                self._announce(what)
             elif kind == "log":
                 _log.error(what[0], reason=what[1])
             elif stream := self._streams.get(number):

@@ -75,9 +75,13 @@ class NativeWorker(GeventWorker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
         application = cast("Application", self.wsgi)
         server = self._server
-        handoff = Handoff(server, application.falcon, application.tokens, self._environ())
+        bus = application.presence_bus(server)
+        announce = bus.say if bus else None
+        handoff = Handoff(server, application.falcon, application.tokens, self._environ(), announce)
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()
+        if bus:
+            bus.start()
         try:
             while self.alive and server.requests() < self.max_requests:
                 self._show_life(server)
@@ -86,6 +90,8 @@ class NativeWorker(GeventWorker):
         finally:
             handoff.stop()
             server.stop()
+            if bus:
+                bus.stop()
 
     def _drain(self, application: Application, server: _core.Server) -> None:
         application.drain()

@@ -4,6 +4,7 @@ from polyglot_gateway.engine.redis_keys import RedisKeys
 def test_all_names_have_the_prefix_and_one_channels_share_a_hash_tag() -> None:
     keys = RedisKeys("mine")
     assert keys.news == "mine:news"
+    assert keys.presence == "mine:presence"
     assert keys.stream("demo", "room:1") == "mine:{demo:room:1}"
     assert keys.idempotency("demo", "room:1", "00ff") == "mine:{demo:room:1}:key:00ff"
     assert keys.channels("demo") == "mine:{demo}:channels"
@@ -13,6 +14,7 @@ def test_no_two_things_have_one_name() -> None:
     keys = RedisKeys("p")
     names = [
         keys.news,
+        keys.presence,
         keys.channels("a"),
         keys.stream("a", "b"),
         keys.idempotency("a", "b", "0"),
