@@ -108,9 +108,11 @@ std::optional<PresenceMessage> PresenceMessage::parse(std::string_view bytes) {
         (message.kind == Kind::leave && !meta.empty())) {
       return std::nullopt;
     }
-    auto json = presence_meta(entry.ref, meta);
-    if (!json) return std::nullopt;
-    entry.json = *std::move(json);
+    if (message.kind != Kind::leave) {
+      auto json = presence_meta(entry.ref, meta);
+      if (!json) return std::nullopt;
+      entry.json = *std::move(json);
+    }
     if (entry.size() > kMaxMember) return std::nullopt;
     message.entries.push_back(std::move(entry));
   }

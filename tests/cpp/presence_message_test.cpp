@@ -21,8 +21,11 @@ TEST(PresenceMessageTest, ComesBackAsItWasWritten) {
                           "b",
                           "\"r2\"", R"({"phx_ref":"\"r2\""})"});
   const PresenceMessage end{Kind::end, 1, 2, 2};
+  PresenceMessage leave = join();
+  leave.kind = Kind::leave;
+  leave.entries.front().json.clear();
   for (const PresenceMessage& sent :
-       {join(), list, end, PresenceMessage{Kind::hello, 1, 0, 0, 3}, PresenceMessage{Kind::beat, 1, 7, 2}}) {
+       {join(), leave, list, end, PresenceMessage{Kind::hello, 1, 0, 0, 3}, PresenceMessage{Kind::beat, 1, 7, 2}}) {
     const std::string bytes = sent.bytes();
     EXPECT_TRUE(bytes.starts_with(sent.head()));
     EXPECT_EQ(sent.head().size(), PresenceMessage::kHeadSize);
