@@ -32,8 +32,9 @@ void check(std::string_view bytes) {
     require(outcome.changes.empty() && outcome.question.empty() && !outcome.retell, "it counts for nothing");
     return;
   }
-  const auto again = PresenceMessage::parse(message->bytes());
-  require(again.has_value() && again->bytes() == message->bytes(), "it means the same when it is written again");
+  const std::string written = message->bytes();
+  const auto again = PresenceMessage::parse(written);
+  require(again.has_value() && again->bytes() == written, "it means the same when it is written again");
 
   const bool names = !message->entries.empty();
   const std::string_view app = names ? message->entries.front().app : "app";
