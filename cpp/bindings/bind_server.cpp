@@ -118,7 +118,7 @@ py::dict environ_of(const server::ApplicationRequest& request, const py::dict& b
 }
 
 // ("request", id, environ) | ("question", id, {…}) | ("follow", id, (app, channel, since, epoch)) |
-// ("unfollow", 0, (app, channel)) | ("room", id) | ("gone", id) | ("log", event, reason)
+// ("unfollow", 0, (app, channel)) | ("room", id) | ("gone", id) | ("log", 0, (event, reason)) | ("presence", 0, message)
 struct JobOf {
   std::uint64_t id;
   const py::dict& base;
@@ -155,6 +155,9 @@ struct JobOf {
   py::tuple operator()(const server::Gone&) const { return py::make_tuple("gone", id, py::none()); }
   py::tuple operator()(const server::LogLine& line) const {
     return py::make_tuple("log", 0, py::make_tuple(surrogate_escaped(line.event), surrogate_escaped(line.reason)));
+  }
+  py::tuple operator()(const server::Announcement& said) const {
+    return py::make_tuple("presence", 0, to_bytes(said.message));
   }
 };
 
@@ -250,10 +253,12 @@ void bind_server(py::module_& module) {
   using namespace py::literals;
   py::class_<OpenServer> type(module, "Server");
   type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
-                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python, bool engine_elsewhere) {
+                       std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python,
+                       bool engine_elsewhere) {
              return std::make_unique<OpenServer>(
-                 gateway.share(), server::ServerOptions{max_batch_bytes, std::move(cors_origins),
-                                                        std::move(trusted_proxies), max_connections, asks_python, engine_elsewhere});
+                 gateway.share(),
+                 server::ServerOptions{max_batch_bytes, std::move(cors_origins), std::move(trusted_proxies),
+                                       max_connections, asks_python, engine_elsewhere});
            }),
            "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
            "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false,
@@ -273,6 +278,10 @@ void bind_server(py::module_& module) {
       .def("beat", [](OpenServer& server) { server->beat(); })
       .def(
           "drain", [](OpenServer& server, double seconds) { server->drain(seconds); }, "seconds"_a)
+      .def(
+          "hear_presence",
+          [](OpenServer& server, std::vector<std::string> messages) { server->hear_presence(std::move(messages)); },
+          "messages"_a)
       .def("stop",
            [](OpenServer& server) {
              const py::gil_scoped_release released;

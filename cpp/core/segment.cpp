@@ -318,8 +318,11 @@ bool Segment::alive(std::uint32_t worker) const {
   return fcntl(file_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-bool Segment::alive(std::uint32_t worker, std::uint64_t incarnation) const {
-  return alive(worker) && map_.worker(worker).incarnation.load(std::memory_order_acquire) == incarnation;
+bool Segment::lives(std::uint64_t incarnation) const {
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
+    if (map_.worker(i).incarnation.load(std::memory_order_acquire) == incarnation && alive(i)) return true;
+  }
+  return false;
 }
 
 Status Segment::sync(std::uint64_t position) {

@@ -54,10 +54,11 @@ class Segment {
   std::uint32_t worker() const { return worker_; }
   // How many openers there are now, this one included.
   std::uint32_t workers() const;
-  // Whether some living opener has this slot; without `incarnation` it may be another one than before.
+  // Whether some living opener has this slot; it may be another one than before.
   bool alive(std::uint32_t worker) const;
-  bool alive(std::uint32_t worker, std::uint64_t incarnation) const;
-  // A random number of this opening, never 0: tells this opener from the ones that had its slot before.
+  // Whether the opener with this incarnation lives.
+  bool lives(std::uint64_t incarnation) const;
+  // A random number of this opening, never 0: no other opening has it, of whatever segment.
   std::uint64_t incarnation() const { return incarnation_; }
   // What opening had to repair or set aside.
   const std::vector<std::string>& notices() const { return notices_; }

@@ -72,9 +72,14 @@ struct LogLine {
   std::string reason;
 };
 
+// To be told to the other workers, behind what was announced before.
+struct Announcement {
+  std::string message;
+};
+
 struct HandoffJob {
   std::uint64_t id;
-  std::variant<ApplicationRequest, Question, Follow, Unfollow, Room, Gone, LogLine> what;
+  std::variant<ApplicationRequest, Question, Follow, Unfollow, Room, Gone, LogLine, Announcement> what;
 };
 
 struct Verdict {
@@ -116,6 +121,7 @@ class Handoff {
   void unfollow(Unfollow channel) { push({0, std::move(channel)}); }
   void tell_room(std::uint64_t id) { push({id, Room{}}); }
   void log(std::string event, std::string reason) { push({0, LogLine{std::move(event), std::move(reason)}}); }
+  void announce(std::string message) { push({0, Announcement{std::move(message)}}); }
   // Nobody waits for this reply any more; what comes of it is dropped, and the application is told.
   void forget(std::uint64_t id) {
     if (replies_.erase(id) != 0) push({id, Gone{}});

@@ -15,7 +15,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       source(options.trusted_proxies),
       hub(io, gateway),
       mirror(handoff, hub, options.engine_elsewhere),
-      presence(gateway, hub),
+      presence(gateway, hub, options.engine_elsewhere ? &handoff : nullptr),
       hot_routes(gateway, hub, presence, source, options.max_batch_bytes),
       longpolls(gateway.segment().worker()),
       relay(*this),

@@ -2,14 +2,12 @@
 
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "core/json_text.hpp"
-#include "server/presence_message.hpp"
 
 namespace polyglot::server {
 namespace {
-
-using Kind = PresenceMessage::Kind;
 
 std::string place_of(std::string_view app, std::string_view channel) {
   return std::string(app).append("/").append(channel);
@@ -40,11 +38,6 @@ std::vector<Presence::Change> listed(std::map<std::string, Presence::Change, std
   return list;
 }
 
-// The only one, or an empty one.
-Presence::Change only(std::map<std::string, Presence::Change, std::less<>>&& changes) {
-  return changes.empty() ? Presence::Change() : std::move(changes.begin()->second);
-}
-
 }  // namespace
 
 Presence::Change& Presence::change_of(Changes& changes, const std::string& place) {
@@ -57,7 +50,7 @@ Presence::Change& Presence::change_of(Changes& changes, const std::string& place
   return at->second;
 }
 
-void Presence::add(std::uint32_t worker, std::uint64_t list, const PresenceEntry& entry, Changes& changes) {
+void Presence::add(std::uint64_t worker, std::uint64_t list, const PresenceEntry& entry, Changes& changes) {
   const std::string place = place_of(entry.app, entry.channel);
   Metas& metas = channels_[place][std::string(entry.key)];
   const auto [at, is_new] = metas.try_emplace({std::string(entry.ref), worker});
@@ -69,7 +62,7 @@ void Presence::add(std::uint32_t worker, std::uint64_t list, const PresenceEntry
   if (is_new && worker != worker_) ++told_[worker].metas;
 }
 
-void Presence::remove(std::uint32_t worker, const PresenceEntry& entry, Changes& changes) {
+void Presence::remove(std::uint64_t worker, const PresenceEntry& entry, Changes& changes) {
   const auto channel = channels_.find(place_of(entry.app, entry.channel));
   if (channel == channels_.end()) return;
   const auto member = channel->second.find(entry.key);
@@ -83,7 +76,7 @@ void Presence::remove(std::uint32_t worker, const PresenceEntry& entry, Changes&
   if (worker != worker_) --told_[worker].metas;
 }
 
-void Presence::drop(std::uint32_t worker, std::uint64_t but, Changes& changes) {
+void Presence::drop(std::uint64_t worker, std::uint64_t but, Changes& changes) {
   std::size_t& left = told_[worker].metas;
   for (auto channel = channels_.begin(); channel != channels_.end() && left != 0;) {
     for (auto member = channel->second.begin(); member != channel->second.end();) {
@@ -105,15 +98,14 @@ core::Result<Presence::Said> Presence::join(std::string_view app, std::string_vi
   }
   auto json = presence_meta(ref, meta);
   if (!json) return core::Status(core::Code::invalid_parameter, "The meta of a member is a JSON object.");
-  if (const std::size_t size = key.size() + ref.size() + json->size(); size > kMaxMember) {
-    return core::Status(core::Code::invalid_parameter, "The member has " + std::to_string(size) +
+  const PresenceEntry entry{app, channel, key, ref, *std::move(json)};
+  if (entry.size() > kMaxMember) {
+    return core::Status(core::Code::invalid_parameter, "The member has " + std::to_string(entry.size()) +
                                                            " bytes; allowed are " + std::to_string(kMaxMember) + ".");
   }
-  const PresenceEntry entry{app, channel, key, ref, *std::move(json)};
   Changes changes;
-  add(worker_, lists_, entry, changes);
-  return Said{PresenceMessage{Kind::join, worker_, incarnation_, lists_, 0, 0, {entry}}.bytes(),
-              only(std::move(changes))};
+  add(worker_, list_, entry, changes);
+  return said(Kind::join, entry, std::move(changes));
 }
 
 Presence::Said Presence::leave(std::string_view app, std::string_view channel, std::string_view key,
@@ -122,18 +114,28 @@ Presence::Said Presence::leave(std::string_view app, std::string_view channel, s
   Changes changes;
   remove(worker_, entry, changes);
   if (changes.empty()) return {};
-  return {PresenceMessage{Kind::leave, worker_, incarnation_, lists_, 0, 0, {entry}}.bytes(), only(std::move(changes))};
+  return said(Kind::leave, entry, std::move(changes));
+}
+
+Presence::Said Presence::said(Kind kind, const PresenceEntry& entry, Changes&& changes) {
+  ++number_;
+  PresenceMessage message = head(kind);
+  message.entries.push_back(entry);
+  // A meta that was here already is no change.
+  return {message.bytes(), changes.empty() ? Change() : std::move(changes.begin()->second)};
+}
+
+PresenceMessage Presence::head(Kind kind) const {
+  return {kind, worker_, number_, list_, 0, {}};
 }
 
 std::vector<std::string> Presence::hello() {
-  std::vector<std::string> messages = retell();
-  messages.insert(messages.begin(), PresenceMessage{Kind::hello, worker_, incarnation_}.bytes());
+  std::vector<std::string> messages = {head(Kind::hello).bytes()};
+  for (std::string& part : retell()) messages.push_back(std::move(part));
   return messages;
 }
 
 std::vector<std::string> Presence::retell() {
-  ++lists_;
-  const std::size_t head = PresenceMessage::kHeadSize;
   std::vector<std::string> parts(1);  // their entries: who has no members says that
   for (const auto& [place, channel] : channels_) {
     const std::string_view name = place;
@@ -143,69 +145,76 @@ std::vector<std::string> Presence::retell() {
         if (from.second != worker_) continue;
         std::string bytes;
         PresenceEntry{name.substr(0, slash), name.substr(slash + 1), key, from.first, meta.json}.append_to(bytes);
-        if (head + parts.back().size() + bytes.size() > kMaxListPart) parts.emplace_back();
+        if (PresenceMessage::kHeadSize + parts.back().size() + bytes.size() > kMaxPresenceMessage) parts.emplace_back();
         parts.back().append(bytes);
       }
     }
   }
-  PresenceMessage message{Kind::list, worker_, incarnation_, lists_, 0, static_cast<std::uint32_t>(parts.size())};
+  list_ = number_ + 1;
   for (std::string& part : parts) {
-    part.insert(0, message.head());
-    ++message.part;
+    ++number_;
+    part.insert(0, head(&part == &parts.back() ? Kind::end : Kind::list).head());
   }
   return parts;
 }
 
+std::string Presence::beat() const {
+  return head(Kind::beat).bytes();
+}
+
 Presence::Outcome Presence::apply(std::string_view bytes) {
   const auto message = PresenceMessage::parse(bytes);
-  if (!message || message->worker == worker_) return {};
+  if (!message) return {};
+  if (message->worker == worker_) {
+    heard_myself_ |= message->kind == Kind::beat;
+    return {};
+  }
   Outcome outcome;
-  Changes changes;
   Told& told = told_[message->worker];
-  if (told.incarnation != message->incarnation) {
-    drop(message->worker, 0, changes);
-    told = {.incarnation = message->incarnation};
+  told.silent = 0;
+  if (message->kind == Kind::hello) {
+    outcome.retell = message->whom == 0 || message->whom == worker_;
+  } else if (message->kind == Kind::beat) {
+    if (told.list == 0 || told.number != message->number) {
+      PresenceMessage question = head(Kind::hello);
+      question.whom = message->worker;
+      outcome.question = question.bytes();
+    }
+  } else {
+    Changes changes;
+    read(*message, told, changes);
+    outcome.changes = listed(std::move(changes));
   }
-  switch (message->kind) {
-    case Kind::join:
-      add(message->worker, message->list, message->entries.front(), changes);
-      break;
-    case Kind::leave:
-      remove(message->worker, message->entries.front(), changes);
-      break;
-    case Kind::hello:
-      outcome.retell = true;
-      break;
-    case Kind::list:
-      read_list(*message, told, changes);
-      break;
-  }
-  outcome.changes = listed(std::move(changes));
   return outcome;
 }
 
-void Presence::read_list(const PresenceMessage& message, Told& told, Changes& changes) {
+void Presence::read(const PresenceMessage& message, Told& told, Changes& changes) {
+  if (message.number != told.number + 1) told.list = 0;
+  told.number = message.number;
+  if (message.kind == Kind::leave) return remove(message.worker, message.entries.front(), changes);
   for (const PresenceEntry& entry : message.entries) add(message.worker, message.list, entry, changes);
-  if (message.part == 0) {
-    told.list = message.list;
-    told.next_part = 0;
-  }
-  if (told.list != message.list || told.next_part != message.part) {
-    told.list = 0;
-  } else if (++told.next_part == message.parts) {
-    drop(message.worker, message.list, changes);
-  }
+  if (message.kind == Kind::join) return;
+  if (message.number == message.list) told.list = message.list;
+  if (message.kind == Kind::end && told.list == message.list) drop(message.worker, message.list, changes);
 }
 
-std::vector<Presence::Peer> Presence::peers() const {
-  std::vector<Peer> found;
-  for (const auto& [worker, told] : told_) {
-    if (told.metas != 0) found.push_back({worker, told.incarnation});
+std::vector<Presence::Change> Presence::drop_silent() {
+  if (!std::exchange(heard_myself_, false)) return {};
+  Changes changes;
+  for (auto& [worker, told] : told_) {
+    if (++told.silent > kPresenceLease) drop(worker, 0, changes);
   }
-  return found;
+  std::erase_if(told_, [](const auto& one) { return one.second.silent > kPresenceLease; });
+  return listed(std::move(changes));
 }
 
-std::vector<Presence::Change> Presence::drop_worker(std::uint32_t worker) {
+std::vector<std::uint64_t> Presence::peers() const {
+  std::vector<std::uint64_t> workers;
+  for (const auto& [worker, told] : told_) workers.push_back(worker);
+  return workers;
+}
+
+std::vector<Presence::Change> Presence::drop_worker(std::uint64_t worker) {
   if (worker == worker_) return {};
   Changes changes;
   drop(worker, 0, changes);

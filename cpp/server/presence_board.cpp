@@ -3,16 +3,24 @@
 #include "core/epoch.hpp"
 
 namespace polyglot::server {
+namespace {
 
-PresenceBoard::PresenceBoard(core::Gateway& gateway, Hub& hub)
+constexpr std::int64_t kLookTime = 900;  // milliseconds between two looks: somewhat less than a tick of the server
+
+}  // namespace
+
+PresenceBoard::PresenceBoard(core::Gateway& gateway, Hub& hub, Handoff* python)
     : gateway_(gateway),
       hub_(hub),
-      presence_(gateway.segment().worker(), gateway.segment().incarnation()),
+      python_(python),
+      presence_(gateway.segment().incarnation()),
       ref_head_(core::epoch_text(gateway.segment().incarnation()) + '-') {
-  hub_.on_messages = [this](const std::vector<core::FeedMessage>& messages, bool overrun) {
-    on_messages(messages, overrun);
-  };
-  for (const std::string& message : presence_.hello()) announce(message);
+  if (python_ == nullptr) {
+    hub_.on_messages = [this](const std::vector<core::FeedMessage>& messages, bool overrun) {
+      on_messages(messages, overrun);
+    };
+  }
+  announce(presence_.hello());
 }
 
 std::string PresenceBoard::new_ref() {
@@ -21,8 +29,13 @@ std::string PresenceBoard::new_ref() {
 
 void PresenceBoard::announce(const std::string& message) {
   if (message.empty()) return;
+  if (python_ != nullptr) return python_->announce(message);
   // What is refused here is a message that is too long, which presence does not make, or a closed history.
   static_cast<void>(gateway_.announce({}, {}, message));
+}
+
+void PresenceBoard::announce(const std::vector<std::string>& messages) {
+  for (const std::string& message : messages) announce(message);
 }
 
 core::Status PresenceBoard::join(std::string_view app, std::string_view channel, std::string_view key,
@@ -41,17 +54,35 @@ void PresenceBoard::leave(std::string_view app, std::string_view channel, std::s
 }
 
 void PresenceBoard::on_messages(const std::vector<core::FeedMessage>& messages, bool overrun) {
-  bool retell = false;
-  for (const core::FeedMessage& message : messages) {
-    const Presence::Outcome outcome = presence_.apply(message.payload);
-    for (const Presence::Change& change : outcome.changes) tell(change);
-    retell |= outcome.retell;
-  }
+  for (const core::FeedMessage& message : messages) hear(message.payload);
   if (overrun) {
-    for (const std::string& message : presence_.hello()) announce(message);
-  } else if (retell) {
-    for (const std::string& message : presence_.retell()) announce(message);
+    announce(presence_.hello());
+    asked_ = false;  // it has the list
   }
+  retell_if_asked();
+}
+
+void PresenceBoard::hear(const std::vector<std::string>& messages) {
+  for (const std::string& message : messages) hear(std::string_view(message));
+  retell_if_asked();
+}
+
+void PresenceBoard::hear(std::string_view message) {
+  const Presence::Outcome outcome = presence_.apply(message);
+  tell(outcome.changes);
+  announce(outcome.question);
+  asked_ |= outcome.retell;
+}
+
+void PresenceBoard::retell_if_asked() {
+  if (!asked_ || retold_) return;
+  asked_ = false;
+  retold_ = true;
+  announce(presence_.retell());
+}
+
+void PresenceBoard::tell(const std::vector<Presence::Change>& changes) {
+  for (const Presence::Change& change : changes) tell(change);
 }
 
 void PresenceBoard::tell(const Presence::Change& change) {
@@ -72,10 +103,17 @@ std::string PresenceBoard::members_json(std::string_view app, std::string_view c
   return json += '}';
 }
 
-void PresenceBoard::look() {
-  for (const Presence::Peer& peer : presence_.peers()) {
-    if (gateway_.segment().alive(peer.worker, peer.incarnation)) continue;
-    for (const Presence::Change& change : presence_.drop_worker(peer.worker)) tell(change);
+void PresenceBoard::look(std::int64_t now) {
+  if (now - looked_at_ < kLookTime) return;
+  looked_at_ = now;
+  retold_ = false;
+  retell_if_asked();
+  if (python_ != nullptr) {
+    tell(presence_.drop_silent());
+    return announce(presence_.beat());
+  }
+  for (const std::uint64_t peer : presence_.peers()) {
+    if (!gateway_.segment().lives(peer)) tell(presence_.drop_worker(peer));
   }
 }
 

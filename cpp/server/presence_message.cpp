@@ -1,22 +1,20 @@
 #include "server/presence_message.hpp"
 
-#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "core/channel.hpp"
 #include "core/json.hpp"
-#include "core/segment_layout.hpp"
 
 namespace polyglot::server {
 namespace {
 
-constexpr std::string_view kMagic = "PGP1";
+constexpr std::string_view kMagic = "PGP2";
 
 template <typename T>
 void put(std::string& out, T number) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &number, sizeof(T));
-  out.append(bytes, sizeof(T));
+  static_assert(std::is_unsigned_v<T>);
+  for (std::size_t i = 0; i < sizeof(T); ++i) out.push_back(static_cast<char>(number >> (8 * i)));
 }
 void put_text(std::string& out, std::string_view text) {
   put(out, static_cast<std::uint16_t>(text.size()));
@@ -34,9 +32,13 @@ class Reader {
   }
   template <typename T>
   bool number(T& value) {
+    static_assert(std::is_unsigned_v<T>);
     std::string_view bytes;
     if (!take(bytes, sizeof(T))) return false;
-    std::memcpy(&value, static_cast<const void*>(bytes.data()), sizeof(T));
+    value = 0;
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+      value = static_cast<T>(value | static_cast<T>(static_cast<unsigned char>(bytes[i])) << (8 * i));
+    }
     return true;
   }
   bool text(std::string_view& value) {
@@ -49,6 +51,22 @@ class Reader {
   std::string_view left_;
 };
 
+using Kind = PresenceMessage::Kind;
+
+bool is_part(Kind kind) {
+  return kind == Kind::list || kind == Kind::end;
+}
+bool has_one_entry(Kind kind) {
+  return kind == Kind::join || kind == Kind::leave;
+}
+
+// Whether the numbers of the head go together.
+bool makes_sense(const PresenceMessage& message) {
+  const bool is_counted = is_part(message.kind) || has_one_entry(message.kind);
+  return message.worker != 0 && message.list <= message.number && (message.number != 0 || !is_counted) &&
+         (message.list != 0 || !is_part(message.kind)) && (message.whom == 0 || message.kind == Kind::hello);
+}
+
 }  // namespace
 
 void PresenceEntry::append_to(std::string& out) const {
@@ -57,12 +75,8 @@ void PresenceEntry::append_to(std::string& out) const {
 
 std::string PresenceMessage::head() const {
   std::string out(kMagic);
-  put(out, kind);
-  put(out, worker);
-  put(out, incarnation);
-  put(out, list);
-  put(out, part);
-  put(out, parts);
+  put(out, static_cast<std::uint8_t>(kind));
+  for (const std::uint64_t each : {worker, number, list, whom}) put(out, each);
   return out;
 }
 
@@ -73,20 +87,17 @@ std::string PresenceMessage::bytes() const {
 }
 
 std::optional<PresenceMessage> PresenceMessage::parse(std::string_view bytes) {
+  if (bytes.size() > kMaxPresenceMessage) return std::nullopt;
   Reader reader(bytes);
   PresenceMessage message;
   std::string_view magic;
   std::uint8_t kind = 0;
   const bool headed = reader.take(magic, kMagic.size()) && magic == kMagic && reader.number(kind) &&
-                      reader.number(message.worker) && reader.number(message.incarnation) &&
-                      reader.number(message.list) && reader.number(message.part) && reader.number(message.parts);
-  if (!headed || kind < static_cast<int>(Kind::join) || kind > static_cast<int>(Kind::list)) return std::nullopt;
+                      reader.number(message.worker) && reader.number(message.number) && reader.number(message.list) &&
+                      reader.number(message.whom);
+  if (!headed || kind < static_cast<int>(Kind::join) || kind > static_cast<int>(Kind::beat)) return std::nullopt;
   message.kind = static_cast<Kind>(kind);
-  const bool is_list = message.kind == Kind::list;
-  if (message.worker >= core::kMaxWorkers || message.incarnation == 0) return std::nullopt;
-  if (is_list ? message.list == 0 || message.part >= message.parts : message.part != 0 || message.parts != 0) {
-    return std::nullopt;
-  }
+  if (!makes_sense(message)) return std::nullopt;
   while (!reader.at_end()) {
     PresenceEntry entry;
     std::string_view meta;
@@ -97,13 +108,15 @@ std::optional<PresenceMessage> PresenceMessage::parse(std::string_view bytes) {
         (message.kind == Kind::leave && !meta.empty())) {
       return std::nullopt;
     }
-    auto json = presence_meta(entry.ref, meta);
-    if (!json) return std::nullopt;
-    entry.json = *std::move(json);
+    if (message.kind != Kind::leave) {
+      auto json = presence_meta(entry.ref, meta);
+      if (!json) return std::nullopt;
+      entry.json = *std::move(json);
+    }
+    if (entry.size() > kMaxMember) return std::nullopt;
     message.entries.push_back(std::move(entry));
   }
-  const bool needs_one = message.kind == Kind::join || message.kind == Kind::leave;
-  if (!is_list && message.entries.size() != (needs_one ? 1 : 0)) return std::nullopt;
+  if (!is_part(message.kind) && message.entries.size() != (has_one_entry(message.kind) ? 1 : 0)) return std::nullopt;
   return message;
 }
 

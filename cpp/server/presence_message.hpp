@@ -1,10 +1,19 @@
 // What workers tell each other of presence, as bytes on the bus.
 //
-//   "PGP1" | kind u8 | worker u32 | incarnation u64 | list u64 | part u32 | parts u32 | entries
+//   "PGP2" | kind u8 | worker u64 | number u64 | list u64 | whom u64 | entries
 //   entry: app, channel, key, ref, meta, each as length u16 | bytes
 //
-// Numbers are in the byte order of the machine, which a message does not leave. part and parts are 0 but in a list. A
-// join and a leave have one entry, a hello none, a list any number; a leave's entry has no meta.
+// Numbers are little-endian, whatever the machine: a message may come from another one. `worker` is the
+// core::Segment::incarnation() of who says it, which is random and so its own among the workers of all machines.
+//
+//   join, leave   one entry; of a leave, without a meta
+//   list, end     a part of the list of all members of the worker, any number of entries; `end` is the last part
+//   hello         asks the worker `whom`, or all where that is 0, for their lists
+//   beat          says that the worker lives
+//
+// `number` counts what changes members: a join, a leave and a part of a list have one more than the one before from
+// that worker, beginning with 1; a hello and a beat have the newest. `list` is the number of the first part of the list
+// that this is a part of, or else of the newest list; 0 before the first one. `whom` is 0 but in a hello.
 //
 // Thread safety: values and pure functions.
 #pragma once
@@ -17,6 +26,11 @@
 
 namespace polyglot::server {
 
+// Of a key, its ref and its meta as it is shown, together in bytes.
+inline constexpr std::size_t kMaxMember = 16384;
+// Of a message, in bytes.
+inline constexpr std::size_t kMaxPresenceMessage = 32768;
+
 // One meta of one member of a channel. Its texts are slices of what it was made from.
 struct PresenceEntry {
   std::string_view app;
@@ -25,26 +39,27 @@ struct PresenceEntry {
   std::string_view ref;
   std::string json = {};  // as presence_meta gives it; empty where it is about to leave
 
+  // Of what kMaxMember bounds.
+  std::size_t size() const { return key.size() + ref.size() + json.size(); }
   // REQUIRES: no text is longer than 65535 bytes.
   void append_to(std::string& out) const;
 };
 
 struct PresenceMessage {
-  enum class Kind : std::uint8_t { join = 1, leave = 2, hello = 3, list = 4 };
+  enum class Kind : std::uint8_t { join = 1, leave = 2, list = 3, end = 4, hello = 5, beat = 6 };
 
   Kind kind = Kind::hello;
-  std::uint32_t worker = 0;
-  std::uint64_t incarnation = 0;
-  std::uint64_t list = 0;  // of a join: the newest one that its worker told before
-  std::uint32_t part = 0;
-  std::uint32_t parts = 0;
+  std::uint64_t worker = 0;
+  std::uint64_t number = 0;
+  std::uint64_t list = 0;
+  std::uint64_t whom = 0;
   std::vector<PresenceEntry> entries = {};
 
-  static constexpr std::size_t kHeadSize = 4 + 1 + 4 + 8 + 8 + 4 + 4;
+  static constexpr std::size_t kHeadSize = 4 + 1 + 8 + 8 + 8 + 8;
   // All but the entries, kHeadSize bytes.
   std::string head() const;
   std::string bytes() const;
-  // Nothing when it is not whole and right to the last byte. Texts are slices of `bytes`.
+  // Nothing when it is not whole and right to the last byte, or over a limit. Texts are slices of `bytes`.
   static std::optional<PresenceMessage> parse(std::string_view bytes);
 };
 

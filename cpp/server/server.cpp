@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace polyglot::server {
 namespace {
@@ -80,7 +81,7 @@ void Server::tick() {
   look_at_clocks();
   loop_.longpolls.look_at_clock(clock_ms());
   loop_.hub.look();
-  loop_.presence.look();
+  loop_.presence.look(clock_ms());
 }
 
 void Server::look_at_clocks() {
@@ -116,6 +117,10 @@ void Server::drain(double seconds) {
     timer_.cancel();
     tick();
   });
+}
+
+void Server::hear_presence(std::vector<std::string> messages) {
+  boost::asio::post(loop_.io, [this, messages = std::move(messages)] { loop_.presence.hear(messages); });
 }
 
 void Server::stop() {

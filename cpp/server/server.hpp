@@ -36,6 +36,8 @@ class Server {
   void beat() { beat_at_.store(clock_ms(), std::memory_order_relaxed); }
   // Takes no more connections and asks the clients to go, the sockets among them spread over `seconds`.
   void drain(double seconds);
+  // Messages from the bus of presence, where it goes through Python: all that came, also one's own, in their order.
+  void hear_presence(std::vector<std::string> messages);
   // Ends the thread; what is still open is cut off. Idempotent.
   void stop();
 

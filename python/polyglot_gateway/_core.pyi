@@ -53,8 +53,8 @@ class Server:
     What it does not answer itself is a job: ("request", id, WSGI environment), ("question", id, what is asked),
     ("follow", id, (app, channel, since, epoch)) when the history has to be brought up to the engine's, which `decide`
     or `deny` answers, ("unfollow", 0, (app, channel)) when that need not go on,
-    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more, and
-    ("log", 0, (event, reason)).
+    ("room", id, None) when more of a reply can be sent, ("gone", id, None) when nobody waits for it any more,
+    ("log", 0, (event, reason)), and ("presence", 0, message).
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class Server:
     ) -> None:
         """`asks_python`: each connect and join is a question, not only those with a token.
 
-        `engine_elsewhere`: what is published is for `take_appends`, and `gateway` holds a copy of what is followed.
+        `engine_elsewhere`: what is published is for `take_appends`, `gateway` holds a copy of what is followed, and what
+        workers tell each other of presence is a job, to be given to `hear_presence` of all of them, in one order.
         """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
@@ -84,6 +85,9 @@ class Server:
 
     def drained(self) -> bool:
         """Whether a drain is complete: nobody is connected."""
+
+    def hear_presence(self, messages: Sequence[bytes]) -> None:
+        """Take messages of presence, those of this server among them. Some may be missing."""
 
     def stop(self) -> None:
         """End the thread and cut off who is still connected. Idempotent."""

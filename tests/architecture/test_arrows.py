@@ -20,7 +20,7 @@ MAY_USE = {
     "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
-    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens"},
+    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine"},
     "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}

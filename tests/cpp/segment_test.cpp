@@ -138,14 +138,15 @@ TEST_F(SegmentTest, AnIncarnationTellsOpenersOfOneSlotApart) {
   const std::uint64_t first = other->incarnation();
   EXPECT_NE(first, 0U);
   EXPECT_NE(first, own->incarnation());
-  EXPECT_TRUE(own->alive(1, first));
+  EXPECT_TRUE(own->lives(first));
+  EXPECT_TRUE(own->lives(own->incarnation()));
   other.reset();
-  EXPECT_FALSE(own->alive(1, first));
+  EXPECT_FALSE(own->lives(first));
   other = open_segment(options_);
   ASSERT_EQ(other->worker(), 1U);
   EXPECT_NE(other->incarnation(), first);
-  EXPECT_FALSE(own->alive(1, first));
-  EXPECT_TRUE(own->alive(1, other->incarnation()));
+  EXPECT_FALSE(own->lives(first));
+  EXPECT_TRUE(own->lives(other->incarnation()));
 }
 
 TEST_F(SegmentTest, ASlotTakenAnewDoesNotSleepAsItsLastOwnerDid) {

@@ -1,12 +1,11 @@
 """Who is in a channel: told to all who joined it, on whatever worker they are, and true after a worker was killed."""
 
-import json
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from tests.members import diff, enter, listed, metas, until_there
 from tests.processes import serving_workers, worker_of
 from tests.production import KEYS, ProductionGateway, token
 from tests.serving import Gateway, wait_until
@@ -28,42 +27,6 @@ def on_each_worker(gateway: Gateway) -> dict[int, WebSocket]:
 
     wait_until(connect, "a socket on each worker")
     return found
-
-
-def enter(socket: WebSocket, channel: str, key: str, **meta: Any) -> Any:
-    """Join as a member; returns the members that the socket is told of first."""
-    socket.join(channel, presence={"key": key, "meta": meta})
-    return socket.next("presence_state", topic=channel).payload
-
-
-def until_there(socket: WebSocket, channel: str, members: Any, keys: set[str]) -> Any:
-    """Add what the socket is told of joins until these are there: other workers' news comes a little later."""
-    while members.keys() != keys:
-        members |= diff(socket, channel)[0]
-    return members
-
-
-def diff(socket: WebSocket, channel: str) -> tuple[Any, Any]:
-    """Who joins and who leaves, by the next presence_diff."""
-    payload = socket.next("presence_diff", topic=channel).payload
-    assert set(payload) == {"joins", "leaves"}
-    return payload["joins"], payload["leaves"]
-
-
-def metas(members: Any) -> Any:
-    """What members say of themselves: their metas without the references, which differ each time."""
-    for member in members.values():
-        assert set(member) == {"metas"}
-        assert all(isinstance(meta["phx_ref"], str) and meta["phx_ref"] for meta in member["metas"])
-    return {
-        key: [{name: value for name, value in meta.items() if name != "phx_ref"} for meta in member["metas"]]
-        for key, member in members.items()
-    }
-
-
-def listed(gateway: Gateway, channel: str) -> Any:
-    """The members as whichever worker answers lists them over HTTP."""
-    return json.loads(gateway.request("GET", f"/apps/demo/channels/{channel}/presence").body)["members"]
 
 
 def test_members_on_two_workers_see_each_other(shared_gateway: Gateway, room: str) -> None:

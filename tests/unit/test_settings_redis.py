@@ -34,7 +34,6 @@ def test_where_redis_is(monkeypatch, given, url):
     [
         ({"redis_url": "http://:hunter2@redis"}, "redis_url"),
         ({"redis_url": "redis://:hunter2@a", "redis_host": "b"}, "redis_host: redis_url is given too"),
-        ({"redis_host": "a", "server": "native"}, "server: native does not serve"),
         ({"redis_port": "0"}, "redis_port"),
         ({"redis_url": "redis://:hunter2#a@h:6379"}, "redis_url"),
         ({"redis_url": "redis://:hunter2\u2100@h:6379"}, "redis_url"),

@@ -179,6 +179,10 @@ class RedisEngine:
         """What keeps the history of this host equal for the channels that are followed."""
         return RedisMirror(self.gateway, self._reader, self.follow)
 
+    def presence(self) -> tuple[RedisLink, str]:
+        """The link, and the pub/sub channel by which workers tell each other of presence."""
+        return self._link, self._keys.presence
+
     def ready(self) -> list[str]:
         """See `Engine`."""
         trouble = self._link.trouble()

@@ -16,7 +16,6 @@ from gevent.event import Event
 from gevent.queue import SimpleQueue
 
 from polyglot_gateway import _core
-from polyglot_gateway.errors import GatewayError
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.server.questions import Questions
 
@@ -28,17 +27,19 @@ _log = structlog.get_logger("polyglot_gateway.server")
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 Job = tuple[str, int, Any]
-Followed = Callable[[GatewayError | None], None]
 
 
-class Mirror(Protocol):
-    """Keeps the history here equal to an engine elsewhere (engine/redis_mirror.py). Nothing here waits."""
+class Elsewhere(Protocol):
+    """What is done for an engine elsewhere (server/elsewhere.py). Called in the hub, so nothing here waits."""
 
-    def follow(self, app: str, channel: str, since: int | None, epoch: str, answer: Followed) -> None:
-        """Follow the channel from now on, and call `answer` when the history has what the engine has."""
+    def follow(self, number: int, app: str, channel: str, since: int | None, epoch: str) -> None:
+        """Keep the channel here equal from now on, and decide or deny the job of this number when it is."""
 
     def unfollow(self, app: str, channel: str) -> None:
         """Nobody reads the channel any more."""
+
+    def announce(self, message: bytes) -> None:
+        """Tell all workers, behind what was told before."""
 
 
 class Handoff:
@@ -50,7 +51,7 @@ class Handoff:
         application: WsgiApplication,
         tokens: Tokens,
         environ: dict[str, Any],
-        mirror: Mirror | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Answer requests by `application` and questions by `tokens`.
 
@@ -59,9 +60,9 @@ class Handoff:
             application: Called with each request (PEP 3333).
             tokens: Decides who may connect and join.
             environ: What the WSGI environment of every request has.
-            mirror: Follows channels of an engine elsewhere; None when there is none.
+            elsewhere: What is done for an engine elsewhere; None when there is none.
         """
-        self._mirror = mirror
+        self._elsewhere = elsewhere
         self._server = server
         self._application = application
         self._questions = Questions(server, tokens)
@@ -92,10 +93,8 @@ class Handoff:
             kind, number, what = job
             if kind in ("request", "question"):
                 self._jobs.put(job)
-            elif kind == "follow":
-                self._follow(number, *what)
-            elif kind == "unfollow":
-                self._unfollow(*what)
+            elif kind in ("follow", "unfollow", "presence"):
+                self._tell_elsewhere(kind, number, what)
             elif kind == "log":
                 _log.error(what[0], reason=what[1])
             elif stream := self._streams.get(number):
@@ -104,20 +103,15 @@ class Handoff:
         for _ in range(min(self._jobs.qsize() - self._idle, MAX_GREENLETS - len(self._greenlets))):
             self._greenlets.append(gevent.spawn(self._work))
 
-    def _follow(self, number: int, app: str, channel: str, since: int | None, epoch: str) -> None:
-        def answer(error: GatewayError | None) -> None:
-            if error is None:
-                self._server.decide(number, None)
-            else:
-                self._server.deny(number, error.code, error.message)
-
-        if self._mirror is None:
+    def _tell_elsewhere(self, kind: str, number: int, what: Any) -> None:
+        if self._elsewhere is None:
             raise AssertionError("the server was told that there is an engine elsewhere")
-        self._mirror.follow(app, channel, since, epoch, answer)
-
-    def _unfollow(self, app: str, channel: str) -> None:
-        if self._mirror is not None:
-            self._mirror.unfollow(app, channel)
+        if kind == "follow":
+            self._elsewhere.follow(number, *what)
+        elif kind == "unfollow":
+            self._elsewhere.unfollow(*what)
+        else:
+            self._elsewhere.announce(what)
 
     def _work(self) -> None:
         while True:

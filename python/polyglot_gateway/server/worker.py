@@ -27,7 +27,7 @@ from gunicorn.workers.ggevent import GeventWorker
 # Here, and not when it is first used: what cannot be imported stops the master, before it makes workers without end.
 from polyglot_gateway import _core
 from polyglot_gateway.app import Application
-from polyglot_gateway.server.append_loop import AppendLoop
+from polyglot_gateway.server.elsewhere import Elsewhere
 from polyglot_gateway.server.handoff import Handoff
 from polyglot_gateway.server.hooks import HELD_BACK
 
@@ -76,28 +76,22 @@ class NativeWorker(GeventWorker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
         application = cast("Application", self.wsgi)
         server = self._server
-        remote = application.remote
-        mirror = remote.mirror() if remote else None
-        handoff = Handoff(server, application.falcon, application.tokens, self._environ(), mirror)
-        appends = AppendLoop(server, remote.appender) if remote else None
+        elsewhere = Elsewhere(server, application.remote) if application.remote else None
+        handoff = Handoff(server, application.falcon, application.tokens, self._environ(), elsewhere)
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()
-        if appends:
-            appends.start()
-        if mirror:
-            gevent.spawn(mirror.run)
+        if elsewhere:
+            elsewhere.start()
         try:
             while self.alive and server.requests() < self.max_requests:
                 self._show_life(server)
                 self._stopping.wait(1.0)
             self._drain(application, server)
         finally:
-            if mirror:
-                mirror.stop()
-            if appends:
-                appends.stop()
             handoff.stop()
             server.stop()
+            if elsewhere:
+                elsewhere.stop()
 
     def _drain(self, application: Application, server: _core.Server) -> None:
         application.drain()
