@@ -70,8 +70,8 @@ class Server:
     ) -> None:
         """`asks_python`: each connect and join is a question, not only those with a token.
 
-        `engine_elsewhere`: what is published is for `take_appends`, `gateway` holds a copy of what is followed, and what
-        workers tell each other of presence is a job, to be given to `hear_presence` of all of them, in one order.
+        `engine_elsewhere`: what is published is for `take_appends`, `gateway` holds a copy of what is followed, and
+        what workers tell each other of presence is a job, to be given to `hear_presence` of all of them, in one order.
         """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:

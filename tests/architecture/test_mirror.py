@@ -13,6 +13,9 @@ TESTED_ELSEWHERE = {
     "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
     "engine/base": "a contract; tests/contract holds engines to it",
     "engine/redis": "tests/contract/engine, and tests/e2e/test_redis.py for what happens to Redis",
+    "engine/redis_reader": "every read of tests/contract/engine; what it gives to the mirror is in test_redis_mirror.py",
+    "server/append_loop": "every publish of tests/contract/server with Redis; tests/e2e/test_redis.py when that is gone",
+    "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
     "errors": "classes without logic; tests/contract and tests/unit/gateway/test_problems.py raise them",
     "ops/meters": "a protocol without logic",
     "server/logger": "tests/e2e/test_serving.py reads what it logs",
@@ -23,6 +26,7 @@ TESTED_ELSEWHERE = {
 # Headers with no test file of their own, and why.
 CPP_TESTED_ELSEWHERE = {
     "core/segment_layout": "sizes and offsets are static_asserts; segment_test.cpp opens files of other layouts",
+    "server/append_queue": "between two threads; server_test_elsewhere.cpp",
     "server/clock": "two calls of the system's",
     "server/connection": "sockets; tests/contract/server/test_http_connection.py and test_http_time.py",
     "server/connection_relay": "between two workers; tests/e2e/test_longpoll.py asks the one for sessions of the other",
@@ -34,6 +38,7 @@ CPP_TESTED_ELSEWHERE = {
     "server/listener": "accepts; tests/e2e/test_serving.py and test_http_abuse.py",
     "server/longpoll_session": "tests/e2e/test_longpoll.py",
     "server/loop": "the parts of a running server, without logic",
+    "server/mirror": "asks Python; server_test_elsewhere.cpp",
     "server/phoenix_socket": "tests/e2e/test_phoenix_protocol.py and its neighbours",
     "server/poller": "the waiting of connections; whatever serves over sockets, server_test.cpp above all",
     "server/presence_board": "tests/e2e/test_phoenix_presence.py; what it keeps is presence_test.cpp's",

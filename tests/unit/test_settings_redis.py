@@ -26,7 +26,7 @@ def test_where_redis_is(monkeypatch, given, url):
         monkeypatch.setenv(name.upper(), value)
     settings = load_settings()
     assert settings.redis() == url
-    assert settings.server == ("wsgi" if url else "native")
+    assert settings.without_redis().redis() == ""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def serve(
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of the history file.", show_default="data")] = None,
     polyglot_env: Annotated[str | None, typer.Option("--env", help="dev or prod.", show_default="dev")] = None,
-    server: Annotated[str | None, typer.Option(help="native or wsgi.", show_default="native, with Redis wsgi")] = None,
+    server: Annotated[str | None, typer.Option(help="native or wsgi.", show_default="native")] = None,
     redis_host: Annotated[
         str | None, typer.Option(help="The Redis that keeps the events; none does by default.")
     ] = None,

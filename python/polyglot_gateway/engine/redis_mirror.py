@@ -190,7 +190,7 @@ class RedisMirror:
         return found
 
     def _has(self, place: Place) -> bool:
-        return self._gateway.replicated(*place).last_offset > 0
+        return place in self._copied or self._gateway.replicated(*place).last_offset > 0
 
     def _top_up(self, places: list[Place]) -> dict[Place, Answer]:
         """Bring the channels up to what Redis has; what it said of each."""

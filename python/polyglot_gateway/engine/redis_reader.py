@@ -140,8 +140,8 @@ class RedisReader:
         return [
             "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
             "" if query.since is None else query.since, "" if query.until is None else query.until,
-            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse), min(query.size, self._layout.history_size),
-            not_before if query.ttl else 0,
+            str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse),
+            min(query.size, self._layout.history_size), not_before if query.ttl else 0,
         ]  # fmt: skip
 
     @staticmethod

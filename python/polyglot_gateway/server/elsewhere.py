@@ -1,5 +1,6 @@
-"""What a worker does for an engine elsewhere: it takes there what is published, brings what is followed, and carries what
-workers tell each other of presence.
+"""What a worker does for an engine elsewhere.
+
+It takes there what is published, brings here what is followed, and carries what workers tell each other of presence.
 """
 
 from __future__ import annotations
