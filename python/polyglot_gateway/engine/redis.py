@@ -18,8 +18,8 @@ from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.redis_appender import RedisAppender, new_epoch
 from polyglot_gateway.engine.redis_feed import RedisFeed
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refusal
-from polyglot_gateway.errors import EngineUnavailable, InvalidParameter
+from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refused
+from polyglot_gateway.errors import InvalidParameter
 
 MOST_LIMIT = 1000
 ALL = 2**53
@@ -257,7 +257,7 @@ class RedisEngine:
     @staticmethod
     def _parse(answer: Any) -> _Read | None:
         if isinstance(answer, ResponseError):
-            raise EngineUnavailable(refusal(answer))
+            raise refused(answer)
         if len(answer) < 2:
             return None
         last, epoch, newest_us, first, reason, gap_from, gap_to, entries = answer

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
@@ -152,8 +152,12 @@ class RedisAppender:
 
     def _settle(self, call: _Call, answer: Any) -> None:
         if isinstance(answer, ResponseError):
+            error = refused(answer)
             for job, index in call.owners:
-                job.submission.refused(index, EngineUnavailable.code, refusal(answer))
+                if isinstance(error, EngineDown) and len(job.appends) == 1:
+                    job.error = error
+                else:
+                    job.submission.refused(index, error.code, error.message)
             return
         epoch = int(answer[0])
         for (job, index), outcome in zip(call.owners, answer[1:], strict=True):
