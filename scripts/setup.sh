@@ -38,6 +38,7 @@ missing_packages() {
   lacks_command node && echo nodejs
   lacks_command npm && echo npm
   lacks_command git && echo git
+  lacks_command openssl && echo openssl
   lacks_command wrk && echo wrk
   lacks_command ip && echo iproute2
   lacks_nchan && echo libnginx-mod-nchan

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.followers import Place, StreamFollower
-from tests.redis_server import RedisServer, Sentinel
+from tests.redis_server import RedisCluster, RedisServer, Sentinel
 from tests.serving import POLYGLOT, Gateway, free_port, wait_until
 
 VOLATILE = ("--save", "", "--appendonly", "no")
 DURABLE = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+KEY = "polyglot:{demo:room}"
 BEFORE = AFTER = 200
 """So many events are acknowledged before something breaks, and again once it is mended."""
 
@@ -102,6 +103,7 @@ class Stage:
         self.redis = RedisServer(folder / "redis", *options, port=self.port, host=host)
         stack.callback(self.redis.close)
         self.url = self.redis.url
+        self.cluster: RedisCluster
         self.gateways: list[Gateway] = []
         self.publisher: Publisher
 
@@ -245,6 +247,24 @@ def with_sentinel(stage: Stage) -> None:
     stage.url = sentinel.url
 
 
+def with_cluster(stage: Stage) -> None:
+    """Three masters, each with a replica, in place of the one Redis."""
+    stage.cluster = RedisCluster(stage.folder / "cluster", replicas=1)
+    stage.stack.callback(stage.cluster.close)
+    stage.url = stage.cluster.url
+
+
+def kill_master(stage: Stage) -> None:
+    stage.cluster.master_of(KEY).kill()
+
+
+def move_slot(stage: Stage) -> None:
+    source = stage.cluster.master_of(KEY)
+    target = next(master for master in stage.cluster.masters if master is not source)
+    with stage.cluster.moving(KEY, target):
+        stage.publisher.wait_for_refusals(20)
+
+
 class Scenario(NamedTuple):
     """Something that breaks."""
 
@@ -261,6 +281,8 @@ SCENARIOS = {
     "Redis killed, started with a snapshot": Scenario(save_and_kill),
     "Redis answers nobody for 10 s": Scenario(pause),
     "Redis killed, a replica takes over (Sentinel)": Scenario(fail_over, VOLATILE, with_sentinel),
+    "a master of a cluster killed, its replica takes over": Scenario(kill_master, VOLATILE, with_cluster),
+    "the channel's slot moves to another master of the cluster": Scenario(move_slot, VOLATILE, with_cluster),
     "all connections to Redis cut": Scenario(cut_connections),
     "the network between an instance and Redis cut for 5 s": Scenario(cut_network, network=True),
     "`FLUSHALL`": Scenario(flush),

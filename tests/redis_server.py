@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from redis.crc import key_slot
+from tests.serving import free_port, wait_until
 
 PATIENCE = 10.0
+VOLATILE = ("--save", "", "--appendonly", "no")
 
 
 def wait_for_answer(client: redis.Redis, process: subprocess.Popen[bytes]) -> None:
@@ -33,6 +36,7 @@ class RedisServer:
 
     Attributes:
         url: Where it listens.
+        port: On which it listens too, unless that is 0.
         client: Asks it, for tests alone.
     """
 
@@ -44,7 +48,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         # The address of a Unix socket has 108 bytes at most, and folders of tests have long names.
         self._socket = Path(f"/tmp/polyglot-redis-{os.getpid()}-{time.monotonic_ns()}.sock")
-        self._port = port
+        self.port = port
         self._host = host
         self.url = f"redis://{host}:{port}" if port else f"unix://{self._socket}"
         self.client = redis.Redis.from_url(self.url)
@@ -52,7 +56,7 @@ class RedisServer:
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", str(self._port), "--bind", self._host, "--dir", str(self._folder)]
+        command = ["redis-server", "--port", str(self.port), "--bind", self._host, "--dir", str(self._folder)]
         if self._host != "127.0.0.1":
             command += ["--protected-mode", "no"]
         command += ["--loglevel", "warning", "--unixsocket", str(self._socket), *self._options]
@@ -112,3 +116,103 @@ class Sentinel:
         self.client.close()
         self._process.kill()
         self._process.wait()
+
+
+class RedisCluster:
+    """Three masters that share the slots, each with `replicas` replicas.
+
+    Attributes:
+        url: Where a gateway finds it.
+        masters: Those that had slots in the beginning.
+        replicas: Of the masters, one after the other.
+    """
+
+    def __init__(self, folder: Path, *options: str, replicas: int = 0) -> None:
+        """Start it, and wait until all take commands; `options` are arguments of each redis-server."""
+        self._buses: dict[RedisServer, int] = {}
+        self.masters = [self._start(folder / f"master-{number}", *options) for number in range(3)]
+        bounds = [0, 5461, 10923, 16384]
+        for number, master in enumerate(self.masters):
+            master.client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            master.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        self.replicas = [
+            self._start(folder / f"replica-{number}", *options, "--repl-diskless-sync-delay", "0")
+            for number in range(3 * replicas)
+        ]
+        for node in self.nodes:
+            for other in self.nodes:
+                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, self._buses[other])
+        wait_until(lambda: all(self._knows_all(node) for node in self.nodes), "the nodes to know each other")
+        for number, replica in enumerate(self.replicas):
+            replica.client.execute_command("CLUSTER", "REPLICATE", self.id_of(self.masters[number // replicas]))
+        for replica in self.replicas:
+            wait_until(
+                lambda one=replica: one.client.info("replication").get("master_link_status") == "up", "a replica"
+            )
+        wait_until(lambda: all(self._is_ready(node) for node in self.nodes), "the cluster")
+        self.url = "cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
+
+    @property
+    def nodes(self) -> list[RedisServer]:
+        """Masters, then replicas."""
+        return [*self.masters, *self.replicas]
+
+    def master_of(self, key: str) -> RedisServer:
+        """The master that has the key, as the nodes that are alive see it."""
+        for node in self.nodes:
+            with contextlib.suppress(redis.RedisError):
+                for first, last, (_, port, *_), *_ in node.client.execute_command("CLUSTER", "SLOTS"):
+                    if first <= key_slot(key.encode()) <= last:
+                        return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody has {key}")
+
+    @staticmethod
+    def id_of(node: RedisServer) -> bytes:
+        """What the cluster calls it."""
+        return node.client.execute_command("CLUSTER", "MYID")
+
+    @contextlib.contextmanager
+    def moving(self, key: str, target: RedisServer) -> Iterator[None]:
+        """Moves the slot of the key: in the block the target has its keys, and afterwards the slot."""
+        source, slot = self.master_of(key), key_slot(key.encode())
+        target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
+        source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
+        self.move_keys(key, source, target)
+        try:
+            yield
+        finally:
+            self.move_keys(key, source, target)
+            for node in (target, source):
+                node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
+
+    @staticmethod
+    def move_keys(key: str, source: RedisServer, target: RedisServer) -> None:
+        """Move what is in the slot of the key."""
+        while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", key_slot(key.encode()), 100):
+            source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+
+    def close(self) -> None:
+        """End all of them."""
+        for node in self.nodes:
+            node.close()
+
+    def _start(self, folder: Path, *options: str) -> RedisServer:
+        bus = free_port()
+        settings = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000")
+        settings += ("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0")
+        node = RedisServer(folder, *settings, *(options or VOLATILE), port=free_port())
+        self._buses[node] = bus
+        return node
+
+    def _knows_all(self, node: RedisServer) -> bool:
+        lines = node.client.execute_command("CLUSTER", "NODES").splitlines()
+        return len(lines) == len(self.nodes) and not any(b"handshake" in line for line in lines)
+
+    @staticmethod
+    def _follows(replica: RedisServer) -> bool:
+        return replica.client.info("replication").get("master_link_status") == "up"
+
+    @staticmethod
+    def _is_ready(node: RedisServer) -> bool:
+        lines = node.client.execute_command("CLUSTER", "INFO").splitlines()
+        return {b"cluster_state:ok", b"cluster_slots_ok:16384"} <= set(lines)

@@ -11,22 +11,26 @@ from pydantic_settings import BaseSettings
 
 from polyglot_gateway.settings_apps import Number
 
+_SCHEMES = ("redis", "rediss", "unix", "sentinel", "cluster", "clusters")
+_SEVERAL_HOSTS = ("sentinel", "cluster", "clusters")
 _HOST = re.compile(r"[^:\s]+:\d+|\[[0-9A-Fa-f:]+\]:\d+")
 
 
 def _url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     scheme = url.partition("://")[0]
-    if url and scheme not in ("redis", "rediss", "unix", "sentinel"):
-        raise ValueError("must begin with redis://, rediss:// (TLS), unix:// or sentinel://")
+    if url and scheme not in _SCHEMES:
+        raise ValueError(
+            "must begin with redis://, rediss:// (TLS), unix://, sentinel://, cluster:// or clusters:// (with TLS)"
+        )
     try:
         parts = urlsplit(url)
-        if scheme == "sentinel":
+        if scheme in _SEVERAL_HOSTS:
             hosts = parts.netloc.rpartition("@")[2].split(",")
             ports = [int(host.rpartition(":")[2]) for host in hosts if _HOST.fullmatch(host)]
-            right = (
-                bool(parts.path.strip("/")) and len(ports) == len(hosts) and all(0 < port < 65_536 for port in ports)
-            )
+            right = len(ports) == len(hosts) and all(0 < port < 65_536 for port in ports)
+            # Sentinels know a master by its name; a cluster has one database.
+            right = right and bool(parts.path.strip("/")) == (scheme == "sentinel")
         else:
             right = scheme == "unix" or (parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment)
     except ValueError:
@@ -42,7 +46,8 @@ class RedisSettings(BaseSettings):
 
     redis_url: Annotated[SecretStr, AfterValidator(_url)] = Field(
         SecretStr(""),
-        description="redis://, rediss://, unix:// or sentinel://: several instances share the events that are there",
+        description="redis://, rediss://, unix://, sentinel://, cluster:// or clusters://: "
+        "several instances share the events that are there",
     )
     redis_host: str | None = Field(
         None, description="the same by the name of a host, with redis_port and redis_password"

@@ -77,7 +77,7 @@ class RedisEngine:
     ) -> Ack:
         """See `Engine`."""
         submission = self.gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self.appender.append(submission)
+        self.appender.append(submission, (app, channel))
         return submission.ack()
 
     def publish_batch(

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import Command, RedisLink, refusal
+from polyglot_gateway.engine.redis_link import Command, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
@@ -19,13 +19,18 @@ LISTED_SECONDS = 600.0
 """So long a channel is taken to be in its app's list without being put there again."""
 
 
+Place = tuple[str, str]
+"""App and channel."""
+
+
 class _Job:
     """One submission on its way."""
 
-    __slots__ = ("done", "error", "submission")
+    __slots__ = ("done", "error", "place", "submission")
 
-    def __init__(self, submission: _core.Submission) -> None:
+    def __init__(self, submission: _core.Submission, place: Place | None) -> None:
         self.submission = submission
+        self.place = place
         self.done = False
         self.error: EngineUnavailable | None = None
 
@@ -48,8 +53,12 @@ class RedisAppender:
         self._jobs: list[_Job] = []
         self._listed: dict[tuple[str, str], float] = {}
 
-    def append(self, submission: _core.Submission) -> None:
+    def append(self, submission: _core.Submission, place: Place | None = None) -> None:
         """Append what is submitted, and write into it what became of each event.
+
+        Args:
+            submission: From the gateway.
+            place: Of its event, when it has only one; None for a batch.
 
         Raises:
             EngineDown: Redis does not answer. It may have kept the events or not; whoever sends them again with the
@@ -57,7 +66,7 @@ class RedisAppender:
             EngineUnavailable: They were not sent.
         """
         self._link.check()
-        job = _Job(submission)
+        job = _Job(submission, place)
         with self._gathering:
             self._jobs.append(job)
         if self._sending.acquire(timeout=2 * (CONNECT_SECONDS + ANSWER_SECONDS)):
@@ -80,8 +89,11 @@ class RedisAppender:
         if job.error:
             raise job.error
 
-    def send(self, calls: _core.AppendCalls) -> None:
+    def send(self, calls: _core.AppendCalls) -> dict[Place, EngineDown]:
         """Send the calls together, and write into their submissions what became of each event.
+
+        Returns:
+            The channels of a cluster that was not all there: of their events it is not known.
 
         Raises:
             EngineDown: As append; of no event it is known what became of it.
@@ -92,17 +104,24 @@ class RedisAppender:
         if listings:
             self._link.send(listings)
         answers = self._link.send_packed(calls.commands())
+        unknown: dict[Place, EngineDown] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, ResponseError):
-                calls.refuse(place, EngineUnavailable.code, refusal(answer))
+                error = refused(answer)
+                calls.refuse(place, error.code, error.message)
+                if isinstance(error, EngineDown):
+                    unknown[channels[place]] = error
             else:
                 calls.settle(place, answer)
         with suppress(EngineUnavailable):  # they are kept, and on a list they will be with a later event
             self._list_new_lives(channels, answers)
+        return unknown
 
     def _send(self, jobs: list[_Job]) -> None:
         try:
-            self.send(_core.AppendCalls(self._gateway, self.layout, [job.submission for job in jobs]))
+            unknown = self.send(_core.AppendCalls(self._gateway, self.layout, [job.submission for job in jobs]))
+            for job in jobs:
+                job.error = unknown.get(job.place) if job.place else None
         except BaseException as error:
             # Nobody may take this for an acknowledgement.
             said = error if isinstance(error, EngineUnavailable) else EngineDown("Appending to Redis failed.")

@@ -11,16 +11,18 @@ from contextlib import suppress
 
 import hiredis
 from gevent.monkey import get_original
-from redis.exceptions import RedisError, TimeoutError
+from redis.exceptions import MovedError, RedisError, TimeoutError
 
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import RedisLink
+from polyglot_gateway.engine.redis_link import MOST_TRIES, RedisLink
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, REST_SECONDS, Node
 from polyglot_gateway.engine.redis_subscriber import Subscriber
 from polyglot_gateway.errors import EngineUnavailable
 
 MOST_MESSAGES = 1000
 """After so many, one take reads no further."""
+CHECK_SECONDS = 1.0
+"""A poll looks for dead connections when nobody has done so for so long."""
 
 _SUBSCRIBE, _UNSUBSCRIBE = b"SSUBSCRIBE", b"SUNSUBSCRIBE"
 
@@ -63,6 +65,7 @@ class RedisFeed:
         self._messages: list[tuple[str, str, bytes]] = []
         self._missed = False
         self._rests_until = 0.0
+        self._checked = 0.0
         # One descriptor for all connections. gevent takes epoll away because it blocks; nobody waits in it here.
         self._ready = get_original("select", "epoll")()
         self._more = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # readable when something was read and not taken
@@ -106,9 +109,11 @@ class RedisFeed:
     def poll(self) -> tuple[list[tuple[str, str]], bool]:
         """See `Feed`. Whatever was acknowledged before is told."""
         messages, missed = self.take()
-        if not messages and not missed:
+        # One connection may be dead while there is always something from another.
+        if (not messages and not missed) or time.monotonic() - self._checked >= CHECK_SECONDS:
             self.check()
-            messages, missed = self.take()
+            more, missed_more = self.take()
+            messages, missed = messages + more, missed or missed_more
         return list(dict.fromkeys((app, channel) for app, channel, _ in messages)), missed
 
     def take(self) -> tuple[list[tuple[str, str, bytes]], bool]:
@@ -131,6 +136,12 @@ class RedisFeed:
         """Wait until the next take has whatever was acknowledged before; finds connections that are dead."""
         with self._lock:
             self._link.check_open()
+            self._checked = time.monotonic()
+            masters = self._link.nodes.masters()
+            for subscriber in list(self._subscribers.values()):
+                # One that is a replica now still tells, but what was acknowledged it may tell much later.
+                if subscriber.node not in masters:
+                    self._drop(subscriber)
             self._restore()
             # Redis answers in order: behind the answer to this there is nothing older.
             asked = list(self._subscribers.values())
@@ -155,12 +166,17 @@ class RedisFeed:
     def _begin(self, name: bytes, watched: _Watched) -> None:
         """Hear of the channel from now on; where that is not possible now, it is late."""
         self._unheard.add(name)
-        self._subscribe([name])
-        if watched.subscriber:
+        for _ in range(MOST_TRIES):  # a node may send us to another
+            self._subscribe([name])
+            if watched.subscriber is None:
+                break
             self._settle(watched.subscriber)
-        if watched.refusal:
-            raise EngineUnavailable(watched.refusal)
-        watched.late = watched.subscriber is None
+            if watched.refusal:
+                raise EngineUnavailable(watched.refusal)
+            if watched.subscriber is not None:
+                watched.late = False
+                return
+        watched.late = True
 
     def _forget(self, name: bytes) -> None:
         subscriber = self._watched.pop(name).subscriber
@@ -236,9 +252,13 @@ class RedisFeed:
         if verb != _SUBSCRIBE or watched is None or watched.subscriber is not subscriber:
             return
         if isinstance(reply, hiredis.ReplyError):
-            watched.refusal = f"Redis refuses: {reply}."
-            self._rests_until = time.monotonic() + REST_SECONDS
+            kind, _, said = str(reply).partition(" ")
             self._lose(name, subscriber)
+            if kind == "MOVED" and self._link.nodes.moved(MovedError(said), subscriber.node):
+                return
+            self._rests_until = time.monotonic() + REST_SECONDS
+            if kind not in ("CLUSTERDOWN", "LOADING"):
+                watched.refusal = f"Redis refuses: {reply}."
         elif watched.late:
             watched.late = False
             self._missed = True

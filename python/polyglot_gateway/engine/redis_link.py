@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
 
-from polyglot_gateway.engine.redis_nodes import Node, nodes_at, pack
+from polyglot_gateway.engine.redis_nodes import Node, pack
+from polyglot_gateway.engine.redis_url import nodes_at
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 AT_ONCE = 32
@@ -21,7 +22,16 @@ OLDEST_REDIS = (7, 0, 0)
 LIBRARY = "polyglot_2"
 """The library of functions in redis_functions.lua."""
 
+MOST_TRIES = 6
+"""So often one command is sent while nodes without doing it send it elsewhere, or lack the functions."""
+
+_ASKING = pack("ASKING")
+
 Command = Sequence[bytes | str | int]
+
+
+class NoAnswer(ResponseError):
+    """Stands for the answer of a node that does not answer while others do; what it was sent may have been done."""
 
 
 class RedisLink:
@@ -38,7 +48,8 @@ class RedisLink:
 
         Args:
             url: redis://, rediss:// or unix://, as redis-py reads it, or
-                sentinel://[user:password@]host:port[,host:port…]/master, by which Sentinels say where the master is.
+                sentinel://[user:password@]host:port[,host:port…]/master, by which Sentinels say where the master is, or
+                cluster://[user:password@]host:port[,host:port…], clusters:// with TLS, by some nodes of a cluster.
 
         Raises:
             ValueError: The URL is none of these.
@@ -55,27 +66,25 @@ class RedisLink:
     def send_packed(self, calls: Sequence[tuple[str, bytes]]) -> list[Any]:
         """Send commands as RESP has them, each with the key it is about, and return the answers in order.
 
-        Among them are `ResponseError`s. Of commands about one key, none is done behind a later one.
+        Among them are `ResponseError`s, also for what a node of a cluster did not answer: see `refused`. Of commands
+        about one key, none is done behind a later one.
 
         Raises:
-            EngineDown: Redis does not answer. What it was sent may have been done or not.
+            EngineDown: Nothing was answered. It may have been done or not.
         """
         self.check()
-        if not calls:
-            return []
-        node = self.nodes.of(calls[0][0].encode())
-        answers = self._send(node, [packed for _, packed in calls])
-        # None of these was done, and they may be sent again.
-        missing = [place for place, answer in enumerate(answers) if _is_missing_function(answer)]
-        if missing:
-            self._load(node)
-            done = {key for place, (key, _) in enumerate(calls) if place > missing[0] and place not in missing}
-            if any(calls[place][0] in done for place in missing):
-                # Another gateway gave them meanwhile. What is sent now would come behind what was done already.
-                raise EngineDown("Redis had just begun anew; only a part was done.")
-            again = self._send(node, [calls[place][1] for place in missing])
-            for place, answer in zip(missing, again, strict=True):
-                answers[place] = answer
+        answers: list[Any] = [None] * len(calls)
+        elsewhere: dict[int, Node] = {}  # for once, as ASK has it
+        places = list(range(len(calls)))
+        for _ in range(MOST_TRIES):
+            nodes = self._exchange(calls, places, elsewhere, answers)
+            places = self._not_done(calls, nodes, elsewhere, answers)
+            if not places:
+                break
+        for place in places:
+            answers[place] = NoAnswer("Redis is being changed: its nodes send each other what is asked.")
+        if answers and all(isinstance(answer, NoAnswer) for answer in answers):
+            raise EngineDown(str(answers[0]))
         return answers
 
     def ask(self, *command: bytes | str | int) -> Any:
@@ -123,8 +132,9 @@ class RedisLink:
     def check(self) -> None:
         """Raise EngineUnavailable when Redis has just failed, or the link is closed."""
         self.check_open()
-        for node in self.nodes.masters():
-            node.check()
+        troubles = [node.trouble() for node in self.nodes.masters()]
+        if all(troubles):
+            raise EngineDown(troubles[0])
 
     def close(self) -> None:
         """Let go of all connections; later calls raise EngineUnavailable. Idempotent."""
@@ -135,31 +145,131 @@ class RedisLink:
         """The answers of all who have keys."""
         self.check_open()
         packed = pack(*command)
-        return [_accepted(self._send(node, [packed])[0]) for node in self.nodes.masters()]
+        return [_accepted(self._send(node, packed)) for node in self.nodes.masters()]
 
     @staticmethod
-    def _send(node: Node, commands: list[bytes]) -> list[Any]:
-        return node.read(node.write(b"".join(commands)), len(commands))
+    def _send(node: Node, packed: bytes) -> Any:
+        return node.read(node.write(packed), 1)[0]
 
-    def _load(self, node: Node) -> None:
-        """Give Redis the functions. Those of another number stay, for gateways of another version."""
+    def _exchange(
+        self, calls: Sequence[tuple[str, bytes]], places: list[int], elsewhere: dict[int, Node], answers: list[Any]
+    ) -> dict[int, Node]:
+        """Send what stands at these places, in one write to each node, and write down the answers.
+
+        Returns:
+            Who answered what.
+        """
+        of_nodes: dict[Node, list[int]] = {}
+        for place in places:
+            try:
+                node = elsewhere.get(place) or self.nodes.of(calls[place][0].encode())
+            except EngineDown as error:
+                answers[place] = NoAnswer(error.message)
+            else:
+                of_nodes.setdefault(node, []).append(place)
+        sent = []
+        answered: dict[int, Node] = {}
+        try:
+            for node, of_node in of_nodes.items():
+                packed = [_ASKING + calls[place][1] if place in elsewhere else calls[place][1] for place in of_node]
+                try:
+                    sent.append((node, of_node, node.write(b"".join(packed))))
+                except EngineDown as error:
+                    _fill(answers, of_node, error)
+            while sent:
+                node, of_node, connection = sent.pop()
+                asked = sum(place in elsewhere for place in of_node)
+                try:
+                    found = iter(node.read(connection, len(of_node) + asked))
+                except EngineDown as error:
+                    _fill(answers, of_node, error)
+                    continue
+                for place in of_node:
+                    if place in elsewhere:
+                        next(found)  # of ASKING
+                    answers[place] = next(found)
+                    answered[place] = node
+        finally:
+            for node, _, connection in sent:
+                node.release(connection, clean=False)
+        return answered
+
+    def _not_done(
+        self, calls: Sequence[tuple[str, bytes]], nodes: dict[int, Node], elsewhere: dict[int, Node], answers: list[Any]
+    ) -> list[int]:
+        """The places of what was not done and may be sent again; sees to it that it then can be done."""
+        again: list[int] = []
+        done: set[str] = set()
+        lacking: set[Node] = set()
+        for place in sorted(nodes, reverse=True):
+            key, answer, node = calls[place][0], answers[place], nodes[place]
+            if isinstance(answer, AskError):
+                target = self.nodes.moved(answer, node)
+                retry = target is not None
+                elsewhere.pop(place, None)
+                if target is not None and not isinstance(answer, MovedError):
+                    elsewhere[place] = target
+            elif isinstance(answer, ResponseError) and "unction not found" in str(answer):
+                retry = True
+                lacking.add(node)
+            else:
+                retry = False
+                if isinstance(answer, ClusterDownError):
+                    answers[place] = NoAnswer(node.failed(answer).message)
+            if not retry:
+                done.add(key)
+            elif key in done:
+                # What is sent now would come behind what was done already.
+                answers[place] = NoAnswer("Redis was just changed; only a part was done.")
+            else:
+                again.append(place)
+        for node in lacking:
+            trouble = self._load(node)
+            if trouble is not None:
+                for place in [place for place in again if nodes[place] is node]:
+                    answers[place] = trouble
+                    again.remove(place)
+        return again[::-1]
+
+    def _load(self, node: Node) -> ResponseError | None:
+        """Give it the functions; those of another number stay, for gateways of another version. Returns why it failed.
+
+        A new master may lack them, whatever the others have.
+        """
         code = files("polyglot_gateway.engine").joinpath("redis_functions.lua").read_text()
         with self._loading:
-            answer = self._send(node, [pack("FUNCTION", "LOAD", code)])[0]
-            # Another gateway may have been faster. To load them again would begin a new reign.
-            if "already exists" not in str(answer):
-                _accepted(answer)
+            try:
+                answer = self._send(node, pack("FUNCTION", "LOAD", code))
+            except EngineDown as error:
+                return NoAnswer(error.message)
+        # Another gateway may have been faster. To load them again would begin a new reign.
+        return answer if isinstance(answer, ResponseError) and "already exists" not in str(answer) else None
 
 
 def refusal(error: ResponseError) -> str:
     """What Redis said when it refused a command, as a sentence."""
+    if isinstance(error, NoAnswer):
+        return str(error)
+    if isinstance(error, AskError):
+        return "Redis is a node of a cluster: its URL has to begin with cluster:// or clusters://."
     return f"Redis refuses: {str(error).rstrip('.')}."
+
+
+def refused(error: ResponseError) -> EngineUnavailable:
+    """What to raise for a command that Redis refused."""
+    kind = EngineDown if isinstance(error, NoAnswer | ClusterDownError | TryAgainError) else EngineUnavailable
+    return kind(refusal(error))
 
 
 def _accepted(answer: Any) -> Any:
     if isinstance(answer, ResponseError):
-        raise EngineUnavailable(refusal(answer)) from answer
+        raise refused(answer) from answer
     return answer
+
+
+def _fill(answers: list[Any], places: list[int], error: EngineDown) -> None:
+    for place in places:
+        answers[place] = NoAnswer(error.message)
 
 
 def _facts(info: bytes) -> dict[str, str]:
@@ -171,7 +281,3 @@ def _facts(info: bytes) -> dict[str, str]:
 def _key_of(command: Command) -> str:
     at = 3 if command[0] in ("FCALL", "FCALL_RO") else 1
     return str(command[at]) if len(command) > at else ""
-
-
-def _is_missing_function(answer: Any) -> bool:
-    return isinstance(answer, ResponseError) and "unction not found" in str(answer)

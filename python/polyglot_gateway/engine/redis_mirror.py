@@ -19,7 +19,7 @@ from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo
 from polyglot_gateway.engine.redis_feed import RedisFeed
 from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader
-from polyglot_gateway.errors import EngineDown, EngineUnavailable, GatewayError, InvalidParameter
+from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidParameter
 
 MOST_ASKED = 100
 """Requests that one round answers; what is new comes between the rounds."""
@@ -182,8 +182,6 @@ class RedisMirror:
         found: dict[Place, Answer | EngineUnavailable] = {}
         try:
             found.update(self._top_up(places))
-        except EngineDown as error:
-            found.update(dict.fromkeys(places, error))
         except EngineUnavailable as error:
             for place in places:
                 found.update(self._found([place]) if len(places) > 1 else {place: error})

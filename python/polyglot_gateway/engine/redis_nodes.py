@@ -6,15 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 import hiredis
-import redis
-from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.exceptions import AskError, RedisError, ResponseError
 
 from polyglot_gateway.errors import EngineDown
 
@@ -24,28 +19,26 @@ ANSWER_SECONDS = 2.0
 REST_SECONDS = 0.25
 """After a failure, nothing is asked of Redis for so long: all that comes meanwhile is refused at once."""
 
-_FOR_SENTINELS = ("socket_connect_timeout", "socket_timeout", "retry")
-
 
 class Node:
     """One Redis, with its connections and the memory of its last failure. Thread safe."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        """Connect by `pool`; nothing is sent yet."""
+    def __init__(self, pool: ConnectionPool, rest: float = REST_SECONDS) -> None:
+        """Connect by `pool`; nothing is sent yet. After a failure, nothing is for `rest` seconds."""
         self._pool = pool
+        self._rest = rest
         self._trouble = ""
         self._rests_until = 0.0
 
-    def check(self) -> None:
-        """Raise EngineDown when it has just failed."""
-        if time.monotonic() < self._rests_until:
-            raise EngineDown(self._trouble)
+    def trouble(self) -> str:
+        """How it has just failed, so that it is asked nothing for a while; empty when it may be asked."""
+        return self._trouble if time.monotonic() < self._rests_until else ""
 
     def failed(self, error: Exception) -> EngineDown:
         """Take note of a failure; returns what to raise."""
         said = str(error) or type(error).__name__
         self._trouble = f"Redis does not answer: {said.rstrip('.')}."
-        self._rests_until = time.monotonic() + REST_SECONDS
+        self._rests_until = time.monotonic() + self._rest
         return EngineDown(self._trouble)
 
     def connect(self) -> Connection:
@@ -54,7 +47,9 @@ class Node:
         Raises:
             EngineDown: Redis does not answer, or has just failed.
         """
-        self.check()
+        trouble = self.trouble()
+        if trouble:
+            raise EngineDown(trouble)
         try:
             return self._pool.get_connection()
         except RedisError as error:
@@ -120,6 +115,12 @@ class Nodes(Protocol):
     def masters(self) -> list[Node]:
         """All that have keys, as far as they are known."""
 
+    def moved(self, error: AskError, by: Node) -> Node | None:
+        """Whom a node named in its answer MOVED, which holds from now on, or ASK, which holds for one command.
+
+        None when no such answer is followed.
+        """
+
     def close(self) -> None:
         """Close all connections."""
 
@@ -139,6 +140,10 @@ class OneRedis:
         """See `Nodes`."""
         return [self._node]
 
+    def moved(self, error: AskError, by: Node) -> Node | None:
+        """See `Nodes`."""
+        return None
+
     def close(self) -> None:
         """See `Nodes`."""
         self._node.close()
@@ -151,38 +156,3 @@ def pack(*command: bytes | str | int) -> bytes:
     """Write a command as RESP has it."""
     packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub allows one argument
     return packed
-
-
-def nodes_at(url: str) -> Nodes:
-    """Return the nodes that `url` names; nothing is sent yet.
-
-    Args:
-        url: As RedisLink has it.
-
-    Raises:
-        ValueError: The URL is not one of Redis.
-    """
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": ANSWER_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "client_name": "polyglot-gateway",
-    }
-    parts = urlsplit(url)
-    if parts.scheme != "sentinel":
-        return OneRedis(ConnectionPool.from_url(url, **options))
-    login, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    master = parts.path.strip("/")
-    sentinels = []
-    for host in hosts.split(","):
-        name, colon, port = host.rpartition(":")
-        if not (colon and name and port.isdigit() and master):
-            raise ValueError("a sentinel URL is sentinel://host:port,host:port/master")
-        sentinels.append((name.strip("[]"), int(port)))
-    of_sentinels = {key: options[key] for key in _FOR_SENTINELS}
-    asked = Sentinel(sentinels, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
-    options |= {"username": unquote(user) or None, "password": unquote(password) or None}
-    client: redis.Redis = asked.master_for(master, **options)  # type: ignore[no-untyped-call]
-    return OneRedis(client.connection_pool)

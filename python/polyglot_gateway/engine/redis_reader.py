@@ -12,8 +12,7 @@ from redis.exceptions import ResponseError
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Gap, GapReason
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refusal
-from polyglot_gateway.errors import EngineUnavailable
+from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refused
 
 ALL = 2**53
 """More events than any channel has."""
@@ -114,7 +113,7 @@ class RedisReader:
                 left = [place for place in left if found[place] is None]
                 for answer in self._link.send(mend) if mend else ():
                     if isinstance(answer, ResponseError):
-                        raise EngineUnavailable(refusal(answer))
+                        raise refused(answer)
         return [answer for answer in found if answer]
 
     def _mend(self, app: str, channel: str, answer: Any) -> Command:
@@ -147,7 +146,7 @@ class RedisReader:
     @staticmethod
     def _parse(answer: Any) -> Answer | None:
         if isinstance(answer, ResponseError):
-            raise EngineUnavailable(refusal(answer))
+            raise refused(answer)
         if len(answer) < 2:
             return None
         last, epoch, newest_us, first, reason, gap_from, gap_to, events = answer

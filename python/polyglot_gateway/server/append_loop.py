@@ -23,7 +23,7 @@ class Appender(Protocol):
 
     layout: _core.RedisLayout
 
-    def send(self, calls: _core.AppendCalls) -> None:
+    def send(self, calls: _core.AppendCalls) -> object:
         """Settle or refuse every call; EngineUnavailable when it is not known what became of them."""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import itertools
 import json
 import selectors
 import shutil
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from tests.redis_server import RedisServer
+from tests.redis_server import VOLATILE, RedisCluster, RedisServer
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Ack, Engine, Feed, Page
@@ -36,12 +38,13 @@ class Factory(Protocol):
     Attributes:
         history_size: Most events of a channel that are kept.
         idempotency_keys: So many keys are remembered and not one more; None when only memory bounds them.
-        overrun_bytes: A feed that is not polled while so many bytes are appended misses some news.
+        overrun_bytes: A feed that is not polled while so many bytes are appended misses some news; None when that takes
+            more than there is time for.
     """
 
     history_size: int
     idempotency_keys: int | None
-    overrun_bytes: int
+    overrun_bytes: int | None
 
     def __call__(self, history_ttl: float = 0.0) -> Engine:
         """One more engine on the same store, which holds events for `history_ttl` seconds (0: for ever)."""
@@ -106,41 +109,35 @@ class RedisFactory:
     history_size = 50
     idempotency_keys: int | None = None
     # Redis drops a subscriber for whom 64 KiB wait; the kernel keeps a few hundred more.
-    overrun_bytes = 400 << 20
-    _server: RedisServer | None = None
-    _stores = 0
+    overrun_bytes: int | None = 400 << 20
+    _server: type[RedisServer] | type[RedisCluster] = RedisServer
+    _stores = itertools.count()
 
     def __init__(self, folder: Path) -> None:
-        if RedisFactory._server is None:
-            limit = ("--client-output-buffer-limit", "pubsub 64kb 64kb 0", "--save", "", "--appendonly", "no")
-            RedisFactory._server = RedisServer(Path(tempfile.mkdtemp()), *limit)
-            atexit.register(RedisFactory._server.close)
-        RedisFactory._stores += 1
-        self._options = {"prefix": f"store-{RedisFactory._stores}", "history_size": self.history_size}
+        self._url = url_of(self._server)
+        self._options = {"prefix": f"store-{next(self._stores)}", "history_size": self.history_size}
         self._folder = folder
         self._opened: list[Engine] = []
         self._others: list[RedisFactory] = []
 
     def __call__(self, history_ttl: float = 0.0) -> Engine:
-        assert RedisFactory._server
         local = EmbeddedEngine(str(self._folder / str(len(self._opened))), history_bytes=1 << 20, max_channels=10)
         rule = _core.ChannelRule(history_size=self.history_size, history_ttl=history_ttl)
         local.configure(_core.Access(development=True), _core.Rules(rule))
-        self._opened.append(RedisEngine(local, RedisFactory._server.url, **self._options))
+        self._opened.append(RedisEngine(local, self._url, **self._options))
         return self._opened[-1]
 
     def apart(self) -> RedisFactory:
-        self._others.append(RedisFactory(self._folder / f"apart-{len(self._others)}"))
+        self._others.append(type(self)(self._folder / f"apart-{len(self._others)}"))
         return self._others[-1]
 
     def program(self) -> str:
-        assert RedisFactory._server
         return (
             "import tempfile\n"
             "from polyglot_gateway.engine.embedded import EmbeddedEngine\n"
             "from polyglot_gateway.engine.redis import RedisEngine\n"
             "local = EmbeddedEngine(tempfile.mkdtemp(), history_bytes=1 << 20, max_channels=10)\n"
-            f"engine = RedisEngine(local, {RedisFactory._server.url!r}, **{self._options!r})\n"
+            f"engine = RedisEngine(local, {self._url!r}, **{self._options!r})\n"
         )
 
     def close(self) -> None:
@@ -151,7 +148,28 @@ class RedisFactory:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-FACTORIES: dict[str, Callable[[Path], Factory]] = {"embedded": EmbeddedFactory, "redis": RedisFactory}
+class ClusterFactory(RedisFactory):
+    """The same on three masters that share the keys."""
+
+    # A connection over TCP takes in much more before it is full.
+    overrun_bytes = None
+    _server = RedisCluster
+
+
+@functools.cache
+def url_of(server: type[RedisServer] | type[RedisCluster]) -> str:
+    """Of one that all tests share."""
+    limit = ("--client-output-buffer-limit", "pubsub 64kb 64kb 0", *VOLATILE)
+    started = server(Path(tempfile.mkdtemp()), *limit)
+    atexit.register(started.close)
+    return started.url
+
+
+FACTORIES: dict[str, Callable[[Path], Factory]] = {
+    "embedded": EmbeddedFactory,
+    "redis": RedisFactory,
+    "cluster": ClusterFactory,
+}
 
 
 @pytest.fixture(params=sorted(FACTORIES))

@@ -144,6 +144,8 @@ def test_following_the_feed_finds_every_event(engine, feed, spawn, wait_for_news
 
 
 def test_a_feed_that_was_left_behind_says_so_and_goes_on(engine, other, engine_factory, feed, say, wait_for_news):
+    if engine_factory.overrun_bytes is None:
+        pytest.skip("it takes too long to leave the feed of this engine behind")
     body = say.body("x" * 60_000)
     for n in range(engine_factory.overrun_bytes // 60_000 + 10):
         other.publish("demo", ("one", "two", "three")[n % 3], body)
