@@ -149,13 +149,17 @@ class RedisCluster:
             wait_until(
                 lambda one=replica: one.client.info("replication").get("master_link_status") == "up", "a replica"
             )
-        wait_until(lambda: all(self._is_ready(node) for node in self.nodes), "the cluster")
+        self.wait_until_ready()
         self.url = "cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
 
     @property
     def nodes(self) -> list[RedisServer]:
         """Masters, then replicas."""
         return [*self.masters, *self.replicas]
+
+    def wait_until_ready(self) -> None:
+        """Return when no node misses another."""
+        wait_until(lambda: all(self._is_ready(node) for node in self.nodes), "the cluster")
 
     def master_of(self, key: str) -> RedisServer:
         """The master that has the key, as the nodes that are alive see it."""

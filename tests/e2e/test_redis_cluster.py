@@ -44,6 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
 
 @pytest.fixture(autouse=True)
 def _empty(cluster: RedisCluster) -> None:
+    cluster.wait_until_ready()
     for master in cluster.masters:
         master.client.flushall()
 
