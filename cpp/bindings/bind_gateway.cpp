@@ -199,6 +199,12 @@ core::Replica replica_of(const std::vector<py::bytes>& pages) {
 void bind_replicas(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
+          "holds",
+          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+            return value_or_raise(open.get().holds(app, channel));
+          },
+          "app"_a, "channel"_a)
+      .def(
           "replicated",
           [](const OpenGateway& open, std::string_view app, std::string_view channel) {
             return state_of(app, value_or_raise(open.get().replicated(app, channel)));

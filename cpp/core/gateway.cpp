@@ -334,6 +334,11 @@ Status Gateway::read(std::string_view app, std::string_view channel, const Histo
   return {};
 }
 
+Result<bool> Gateway::holds(std::string_view app, std::string_view channel) const {
+  if (Status status = check(app, channel); !status.ok()) return status;
+  return history_.holds(app, channel);
+}
+
 Result<ChannelState> Gateway::replicated(std::string_view app, std::string_view channel) {
   if (Status status = check(app, channel); !status.ok()) return status;
   if (channel.empty()) return check_channel(channel);

@@ -115,6 +115,7 @@ class Gateway {
   // misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
   // For channels of an engine elsewhere: as in History, and what is here of one, whatever its rule shows.
+  Result<bool> holds(std::string_view app, std::string_view channel) const;
   Result<ChannelState> replicated(std::string_view app, std::string_view channel);
   Result<bool> replicate(std::string_view app, std::string_view channel, const Replica& replica);
   Result<bool> replace(std::string_view app, std::string_view channel, std::uint64_t seen, const Replica& replica);

@@ -104,6 +104,10 @@ class History {
 
   // For a channel whose events are kept elsewhere, and here in part.
   //
+  // Whether it has a life here.
+  bool holds(std::string_view app, std::string_view channel) const {
+    return table_.find(ChannelKey(app, channel, map_.header().seed)).has_value();
+  }
   // Takes over those of the events that are not here yet. False, and nothing is done, when they do not follow what is
   // here: another epoch, or a hole before them.
   bool replicate(std::string_view app, std::string_view channel, const Replica& replica);

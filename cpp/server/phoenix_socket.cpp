@@ -158,8 +158,11 @@ void PhoenixSocket::finish_join(const std::string& channel, std::string_view ref
     status = {Code::forbidden, "The token is for another app."};
   }
   if (status.ok()) status = identity_.may(loop_.gateway, channel, core::kSubscribe, joined.grant.get());
-  if (!status.ok() || !loop_.mirror.is_needed()) return complete_join(channel, ref, payload, status);
   const auto parameters = parse_join(payload);
+  if (status.ok() && parameters->since && *parameters->since > kMaxOffset) {
+    status = {Code::invalid_parameter, "since is larger than any offset."};
+  }
+  if (!status.ok() || !loop_.mirror.is_needed()) return complete_join(channel, ref, payload, status);
   loop_.mirror.follow(identity_.app, channel, parameters->since, parameters->epoch,
                       later<const Status&>([this, channel, join_ref = joined.join_ref, ref = std::string(ref),
                                             payload = std::string(payload)](const Status& followed) {
@@ -188,9 +191,6 @@ void PhoenixSocket::complete_join(const std::string& channel, std::string_view r
 
 Status PhoenixSocket::subscribe(const std::string& channel, Joined& joined, const JoinParameters& parameters,
                                 std::string& response) {
-  if (parameters.since && *parameters.since > kMaxOffset) {
-    return {Code::invalid_parameter, "since is larger than any offset."};
-  }
   auto started = loop_.hub.subscribe(transport_.subscriber(), identity_.app, channel, Encoding::websocket,
                                      parameters.since, parameters.epoch);
   if (!started.ok()) return started.status();

@@ -359,6 +359,9 @@ class Gateway:
         epoch: str = "",
     ) -> bytes: ...
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page: ...
+    def holds(self, app: str, channel: str) -> bool:
+        """Whether anything of the channel is here, were it only where it stands."""
+
     def replicated(self, app: str, channel: str) -> ChannelInfo:
         """Where the channel stands here, whatever its rule shows."""
 

@@ -26,7 +26,10 @@ def start_instance(tmp_path: Path, spawn: Callable[..., Gateway]) -> Iterator[Ca
     redis = RedisServer(tmp_path / "redis", "--save", "", "--appendonly", "no")
 
     def start(port: int) -> Gateway:
-        return spawn("--workers", "1", port=port, REDIS_URL=redis.url, DATA_DIR=f"data-{port}", LOG_LEVEL="error")
+        # Room for what is published while a reader is between two instances.
+        room = {"HISTORY_SIZE": "50000", "HISTORY_BYTES": str(64 << 20)}
+        data = f"data-{port}"
+        return spawn("--workers", "1", port=port, REDIS_URL=redis.url, DATA_DIR=data, LOG_LEVEL="error", **room)
 
     yield start
     redis.close()

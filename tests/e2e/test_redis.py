@@ -25,13 +25,14 @@ def redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisServe
     server.close()
 
 
-@pytest.fixture
-def instances(redis: RedisServer, spawn: Callable[..., Gateway]) -> Instances:
+@pytest.fixture(params=["native", "wsgi"])
+def instances(redis: RedisServer, spawn: Callable[..., Gateway], request: pytest.FixtureRequest) -> Instances:
     """Starts so many instances, each with a data folder of its own."""
+    server: str = request.param
 
     def start(count: int) -> list[Gateway]:
         started = [
-            spawn("--workers", "1", REDIS_URL=redis.url, DATA_DIR=f"data-{number}", LOG_LEVEL="error")
+            spawn("--workers", "1", SERVER=server, REDIS_URL=redis.url, DATA_DIR=f"data-{number}", LOG_LEVEL="error")
             for number in range(count)
         ]
         return [gateway.wait_until_ready() for gateway in started]

@@ -56,7 +56,6 @@ class RedisMirror:
         self._wanted: set[Place] = set()
         self._watched: set[Place] = set()
         self._stale: set[Place] = set()
-        self._copied: set[Place] = set()
         self._stopped = False
 
     def __del__(self) -> None:
@@ -130,7 +129,6 @@ class RedisMirror:
         for place in self._watched - wanted:
             feed.unwatch(*place)
             self._stale.discard(place)
-            self._copied.discard(place)
         self._watched &= wanted
         for place in wanted - self._watched:
             try:
@@ -172,10 +170,9 @@ class RedisMirror:
                         self._reach_back(place, answer, ask)
                 except EngineUnavailable as error:
                     trouble = error
-                ask.answer(None if trouble is None or self._has(place) else trouble)
+                ask.answer(None if trouble is None or self._gateway.holds(*place) else trouble)
             if isinstance(answer, Answer):
                 self._stale.discard(place)
-                self._copied.add(place)
 
     def _found(self, places: list[Place]) -> dict[Place, Answer | EngineUnavailable]:
         """What `_top_up` found of each; who has no answer is in nobody else's way."""
@@ -186,9 +183,6 @@ class RedisMirror:
             for place in places:
                 found.update(self._found([place]) if len(places) > 1 else {place: error})
         return found
-
-    def _has(self, place: Place) -> bool:
-        return place in self._copied or self._gateway.replicated(*place).last_offset > 0
 
     def _top_up(self, places: list[Place]) -> dict[Place, Answer]:
         """Bring the channels up to what Redis has; what it said of each."""
@@ -208,21 +202,15 @@ class RedisMirror:
         return found
 
     def _next(self, place: Place, state: ChannelInfo) -> Query:
-        """What Redis has behind that; or where it stands, when nobody here has been anywhere yet."""
-        if state.last_offset == 0 and place not in self._copied:
+        """What Redis has behind that; or where it stands, when nothing is here that could be behind."""
+        if not self._gateway.holds(*place):
             return Query()
         return Query(state.last_offset, epoch=state.epoch, limit=PAGE)
 
     def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer) -> bool:
         """Whether the history has all that Redis had."""
         if query.since is None:
-            if answer.epoch != state.epoch:
-                return self._gateway.replace(*place, state.epoch, [answer.events])
-            if answer.last == 0:
-                return True
-            # Nothing had happened by then, and now the first events are there.
-            query = Query(0, epoch=state.epoch, limit=PAGE)
-            (answer,) = self._reader.read_all([(*place, query)])
+            return self._gateway.replace(*place, state.epoch, [answer.events])
         if answer.gap is not None:
             return self._replace(place, state.epoch, answer)
         self._gateway.replicate(*place, answer.events)
