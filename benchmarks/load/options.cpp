@@ -12,6 +12,7 @@ namespace {
 constexpr const char* kUsage =
     R"(usage: fanout [options]     publishes to WebSocket subscribers and checks that all of it comes, in order
   --host HOST --port PORT   of the server (127.0.0.1, 4000)
+  --publish-port PORT       of another instance, to publish there
   --dialect gateway|nchan   what it speaks (gateway)
   --app APP --key KEY --channel CHANNEL   (demo, valid_key_{app}, room:test)
   --subscribers N           (100)
@@ -50,6 +51,8 @@ constexpr std::size_t kMany = 1'000'000;
 constexpr auto kOptions = std::to_array<Option>({
     {"--host", [](Options& options, std::string_view, std::string_view text) { options.host = text; }},
     {"--port", [](Options& options, std::string_view, std::string_view text) { options.port = text; }},
+    {"--publish-port",
+     [](Options& options, std::string_view, std::string_view text) { options.publish_port = text; }},
     {"--app", [](Options& options, std::string_view, std::string_view text) { options.app = text; }},
     {"--key", [](Options& options, std::string_view, std::string_view text) { options.key = text; }},
     {"--channel", [](Options& options, std::string_view, std::string_view text) { options.channel = text; }},
@@ -101,6 +104,7 @@ Options parse_options(int argc, char** argv) {
     if (!known) refuse(name, text);
   }
   if (options.batch > 1 && options.dialect == Dialect::nchan) refuse("--batch", "more than 1 with --dialect nchan");
+  if (options.publish_port.empty()) options.publish_port = options.port;
   if (options.key.empty()) options.key = "valid_key_" + options.app;
   return options;
 }

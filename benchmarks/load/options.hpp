@@ -17,6 +17,7 @@ struct Options {
   Dialect dialect = Dialect::gateway;
   std::string host = "127.0.0.1";
   std::string port = "4000";
+  std::string publish_port;  // of another instance that takes the publishes; the same unless given
   std::string app = "demo";
   std::string key;  // valid_key_{app} unless given
   std::string channel = "room:test";

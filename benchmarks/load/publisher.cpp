@@ -33,7 +33,7 @@ std::size_t answer_length(std::string_view input) {
 }  // namespace
 
 Publisher::Publisher(const Options& options)
-    : connection_(options.host, options.port), request_(publish_request(options)) {}
+    : connection_(options.host, options.publish_port), request_(publish_request(options)) {}
 
 void Publisher::flush() {
   connection_.flush();

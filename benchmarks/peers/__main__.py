@@ -15,11 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .figures import FIGURES, Bench, Figure
+from . import figures, redis_figures
+from .figures import Bench, Figure
 from .load import Load
 from .machine import ROOT, machine
 from .report import Rounds, as_json, lines
 from .servers import NCHAN, Servers
+
+FIGURES = figures.FIGURES | redis_figures.FIGURES
 
 
 def main() -> int:
@@ -33,7 +36,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
     about = machine()
     print(*(f"{name} {value}" for name, value in about.items()), sep=", ", end="\n\n", flush=True)
-    figures: dict[str, object] = {}
+    taken: dict[str, object] = {}
     failed = False
     with tempfile.TemporaryDirectory(prefix="polyglot-peers-") as temporary:
         folder = Path(temporary)
@@ -49,11 +52,11 @@ def main() -> int:
                     print(f"{name}: FAILED: {error}", end="\n\n", flush=True)
                     continue
                 print(*lines(name, figure, rounds), sep="\n", end="\n\n", flush=True)
-                figures[name] = as_json(figure, rounds)
+                taken[name] = as_json(figure, rounds)
         finally:
             servers.close()
     if options.json:
-        report = {"machine": about, "server": options.server, "seconds": options.seconds, "figures": figures}
+        report = {"machine": about, "server": options.server, "seconds": options.seconds, "figures": taken}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
     return int(failed)
 
@@ -77,6 +80,7 @@ def what_is_lacking(tools: Path) -> list[str]:
         "nginx-light": shutil.which("nginx"),
         "libnginx-mod-nchan": NCHAN.exists(),
         "wrk": shutil.which("wrk"),
+        "redis-server": shutil.which("redis-server"),
     }
     if absent := [package for package, there in packages.items() if not there]:
         lacking.append("install " + " ".join(absent))

@@ -18,13 +18,17 @@ WARM = 200
 
 @dataclass(frozen=True)
 class Limit:
-    """What `numerator` / `denominator` must be and ought to be; `numerator` itself when there is no denominator."""
+    """What `numerator` / `denominator` must be and ought to be; `numerator` itself when there is no denominator.
+
+    With `beyond`, what it is more than the denominator.
+    """
 
     must: float
     aim: float
     numerator: str
     denominator: str = ""
     at_least: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def machine() -> dict[str, str]:
         "commit": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"),
         "nginx": _said("nginx", "-v").rpartition("/")[2],
         "nchan": _said("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"),
+        "redis": _said("redis-server", "--version").partition("v=")[2].partition(" ")[0],
         "wrk": _said("wrk", "-v").partition("[")[0].removeprefix("wrk ").strip(),
         "boost": _boost(),
         "python": platform.python_version(),

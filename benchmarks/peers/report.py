@@ -65,17 +65,20 @@ def _median(side: str, rounds: Rounds) -> float:
 
 
 def _value(limit: Limit, rounds: Rounds) -> float:
+    if limit.beyond:
+        return _median(limit.numerator, rounds) - _median(limit.denominator, rounds)
     below = _median(limit.denominator, rounds) if limit.denominator else 1
     return _median(limit.numerator, rounds) / below
 
 
 def _what(limit: Limit) -> str:
-    return f"{limit.numerator} / {limit.denominator}" if limit.denominator else limit.numerator
+    operator = "-" if limit.beyond else "/"
+    return f"{limit.numerator} {operator} {limit.denominator}" if limit.denominator else limit.numerator
 
 
 def _wanted(limit: Limit, figure: Figure) -> str:
     sign = ">=" if limit.at_least else "<="
-    unit = "" if limit.denominator else f" {figure.unit}"
+    unit = "" if limit.denominator and not limit.beyond else f" {figure.unit}"
     return f"must {sign} {limit.must}{unit}, aim {sign} {limit.aim}{unit}"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .machine import ROOT
+
 PATIENCE = 20.0
+INSTANCES = ("redis-gateway", "redis-gateway-2", "redis-gateway-3")
+"""Gateways that have their events in the Redis `redis`."""
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 CONFIG = """\
 [apps."*"]
@@ -84,6 +89,10 @@ class Server:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
+        if self.name == "redis":
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return True
+            return False
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.request("GET", "/alive")[0] < 500
         return False
@@ -160,9 +169,18 @@ class Servers:
             user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
             (folder / "nginx.conf").write_text(NGINX.format(user=user, module=NCHAN, port=port))
             return Server(name, folder, ["nginx", "-p", str(folder), "-c", "nginx.conf"], port)
+        if name == "redis":
+            command = ["redis-server", "--port", str(port), "--save", "", "--dir", str(folder), "--loglevel", "warning"]
+            return Server(name, folder, command, port)
+        if name == "nginx":
+            (folder / "nginx.conf").write_text(self._balancer(folder, port))
+            return Server(name, folder, ["nginx", "-p", str(folder), "-c", "nginx.conf"], port)
         (folder / "polyglot.toml").write_text(CONFIG)
         bind = f"127.0.0.1:{port}"
-        if name == "gateway":
+        environment = {}
+        if name.startswith("redis-gateway"):
+            environment["REDIS_URL"] = f"redis://127.0.0.1:{self['redis'].port}"
+        if name == "gateway" or environment:
             polyglot = [sys.executable, "-c", "from polyglot_gateway.cli import main; main()", "serve"]
             command = [*polyglot, "--server", self._gateway, "--workers", "1", "--bind", bind]
         elif name == "gunicorn":
@@ -172,4 +190,14 @@ class Servers:
         else:
             raise KeyError(name)
         # The smallest log, so that it is soon gone round and its pages are warm.
-        return Server(name, folder, command, port, HISTORY_BYTES=str(1 << 20), MAX_CHANNELS="100", LOG_LEVEL="error")
+        small = {"HISTORY_BYTES": str(1 << 20), "MAX_CHANNELS": "100", "LOG_LEVEL": "error"}
+        return Server(name, folder, command, port, **small, **environment)
+
+    def _balancer(self, folder: Path, port: int) -> str:
+        """The configuration of nginx/ before three instances, with one worker, no limits and no log."""
+        addresses = [f"127.0.0.1:{self[name].port}" for name in INSTANCES]
+        command = [str(ROOT / "nginx" / "local.sh"), str(port), str(folder), *addresses]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        text = re.sub(r"(?m)^( *)limit_req zone.*$|^( *)limit_conn subscribers.*$", "", text)
+        text = re.sub(r"access_log .*;", "access_log off;", text)
+        return text.replace("worker_processes auto", "daemon off; worker_processes 1")
