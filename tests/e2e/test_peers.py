@@ -153,3 +153,18 @@ def test_the_peers_are_compared(tmp_path, server):
     assert rounds.keys() == {"floor", "gateway", "nchan"}
     assert all(measured["cpu_us"] > 0 for (measured,) in rounds.values())
     assert "gateway / nchan" in done.stdout
+
+
+@built
+@installed
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is needed")
+def test_redis_is_compared(tmp_path):
+    report = tmp_path / "redis.json"
+    command = [sys.executable, "-m", "benchmarks.peers", "--rounds", "1", "--seconds", "0.3", "--json", str(report)]
+    command += ["--only", "redis-publish", "redis-append", "redis-delivery", "redis-balanced"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=100)
+    figures = json.loads(report.read_text())["figures"]
+    assert len(figures) == 4
+    for figure in figures.values():
+        for rounds in figure["rounds"].values():
+            assert next(iter(rounds[0].values())) > 0

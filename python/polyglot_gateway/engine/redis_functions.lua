@@ -26,6 +26,7 @@
 -- Epochs are numbers beyond 2^53, and stay texts here.
 
 local MOST = 64
+local SECOND = 1000000
 
 local reign  -- of this process, in which the library was loaded anew
 
@@ -54,9 +55,10 @@ end
 -- in it (a text); epoch; real; ended, whether the epoch has to end because its reign has; life, the name of the group.
 local function state_of(key)
   local state = {reign = reign_now(), there = false, newest = '0-0', epoch = '0', real = '0', ended = true}
-  if redis.call('EXISTS', key) == 1 then
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  if not groups.err then
     state.there, state.real = true, '1'
-    local group = redis.call('XINFO', 'GROUPS', key)[1]
+    local group = groups[1]
     if group then
       state.life, state.newest = group[2], group[8]
       local reign, epoch, real = string.match(state.life, '^(%x+):(%d+):(%d)$')
@@ -67,6 +69,8 @@ local function state_of(key)
       local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
       if entry then state.newest = entry[1] end
     end
+  elseif not string.find(groups.err, 'no such key', 1, true) then
+    error(groups.err)
   end
   local offset, time = string.match(state.newest, '^(%d+)-(%d+)$')
   state.offset, state.time = tonumber(offset), time
@@ -124,11 +128,13 @@ local function append(keys, args)
   end
   if id then
     redis.call('XGROUP', 'SETID', key, state.reign .. ':' .. epoch .. ':1', id)
-    -- Now and then: whatever is there beyond the bounds is not read.
+    -- Both now and then only: what is there beyond the bounds is not read, and stays a minute longer than it has to.
     if offset % MOST < offset - state.offset then
       redis.call('XTRIM', key, 'MINID', string.format('%d', math.max(offset - tonumber(args[2]) + 1, 0)))
     end
-    redis.call('PEXPIRE', key, args[3])
+    if offset % MOST < offset - state.offset or time - tonumber(state.time) > SECOND then
+      redis.call('PEXPIRE', key, tonumber(args[3]) + MOST * SECOND / 1000)
+    end
     redis.call('SPUBLISH', key, replica(epoch, state.offset + 1, offset - state.offset, news))
   end
   return answer

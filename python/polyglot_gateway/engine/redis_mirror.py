@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,8 +25,8 @@ from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidPara
 MOST_ASKED = 100
 """Requests that one round answers; what is new comes between the rounds."""
 PAGE = 1000
-_LOOK_MILLISECONDS = 1000
-_DOWN_MILLISECONDS = 250
+_LOOK_SECONDS = 1.0
+_DOWN_SECONDS = 0.25
 
 Place = tuple[str, str]
 """App and channel."""
@@ -54,6 +55,8 @@ class RedisMirror:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._asked: list[tuple[Place, _Ask]] = []
         self._wanted: set[Place] = set()
+        self._changed = False
+        self._checked_at = 0.0
         self._watched: set[Place] = set()
         self._stale: set[Place] = set()
         self._stopped = False
@@ -75,6 +78,7 @@ class RedisMirror:
                 when Redis does not answer and the history has nothing of the channel; what it has, it gives.
         """
         with self._lock:
+            self._changed = self._changed or (app, channel) not in self._wanted
             self._wanted.add((app, channel))
             self._asked.append(((app, channel), _Ask(since, epoch, answer)))
         os.eventfd_write(self._wake, 1)
@@ -83,6 +87,7 @@ class RedisMirror:
         """The channel may fall behind from now on."""
         with self._lock:
             self._wanted.discard((app, channel))
+            self._changed = True
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
@@ -99,25 +104,22 @@ class RedisMirror:
         try:
             while not self._stopped:
                 if not self._round(feed):
-                    self._wait(ready, feed)
+                    self._wait(ready)
         finally:
             feed.close()
 
-    def _wait(self, ready: select.poll, feed: RedisFeed) -> None:
-        readable = dict(ready.poll(_DOWN_MILLISECONDS if self._stale else _LOOK_MILLISECONDS))
+    def _wait(self, ready: select.poll) -> None:
+        readable = dict(ready.poll(1000 * (_DOWN_SECONDS if self._stale else _LOOK_SECONDS)))
         if self._wake in readable:
             os.eventfd_read(self._wake)
-        if not readable:
-            feed.check()
 
     def _round(self, feed: RedisFeed) -> bool:
         """One look at everything; whether there may be more at once."""
         with self._lock:
             asked, self._asked = self._asked[:MOST_ASKED], self._asked[MOST_ASKED:]
-            wanted = set(self._wanted)
             more = bool(self._asked)
         try:
-            return self._work(feed, asked, wanted) or more
+            return self._work(feed, asked) or more
         except Exception as error:
             _log.error("the mirror failed", exc_info=error)
             self._stale |= self._watched
@@ -125,7 +127,27 @@ class RedisMirror:
                 ask.answer(EngineUnavailable("The channel could not be followed; the gateway's log says why."))
             return False
 
-    def _work(self, feed: RedisFeed, asked: list[tuple[Place, _Ask]], wanted: set[Place]) -> bool:
+    def _work(self, feed: RedisFeed, asked: list[tuple[Place, _Ask]]) -> bool:
+        if self._changed:
+            asked = self._watch(feed, asked)
+        if time.monotonic() - self._checked_at >= _LOOK_SECONDS:
+            feed.check()
+            self._checked_at = time.monotonic()
+        news, missed = feed.take()
+        for app, channel, replica in news:
+            if (app, channel) in self._watched and not self._apply((app, channel), replica):
+                self._stale.add((app, channel))
+        if missed:
+            self._stale |= self._watched
+        if asked or self._stale:
+            self._bring_up(asked)
+        return bool(news)
+
+    def _watch(self, feed: RedisFeed, asked: list[tuple[Place, _Ask]]) -> list[tuple[Place, _Ask]]:
+        """Watch what is wanted, and nothing else; what is left of the requests when some are refused."""
+        with self._lock:
+            self._changed = False
+            wanted = set(self._wanted)
         for place in self._watched - wanted:
             feed.unwatch(*place)
             self._stale.discard(place)
@@ -134,20 +156,14 @@ class RedisMirror:
             try:
                 feed.watch(*place)
             except EngineUnavailable as error:  # forbidden; who asks is told, and it is tried again
+                self._changed = True
                 for ask in [ask for of, ask in asked if of == place]:
                     ask.answer(error)
                 asked = [(of, ask) for of, ask in asked if of != place]
             else:
                 self._watched.add(place)
                 self._stale.add(place)
-        news, missed = feed.take()
-        for app, channel, replica in news:
-            if (app, channel) in self._watched and not self._apply((app, channel), replica):
-                self._stale.add((app, channel))
-        if missed:
-            self._stale |= self._watched
-        self._bring_up(asked)
-        return bool(news)
+        return asked
 
     def _apply(self, place: Place, replica: bytes) -> bool:
         # Without events it is up to us to look for them.
