@@ -129,27 +129,14 @@ class RedisCluster:
 
     def __init__(self, folder: Path, *options: str, replicas: int = 0) -> None:
         """Start it, and wait until all take commands; `options` are arguments of each redis-server."""
+        self.masters: list[RedisServer] = []
+        self.replicas: list[RedisServer] = []
         self._buses: dict[RedisServer, int] = {}
-        self.masters = [self._start(folder / f"master-{number}", *options) for number in range(3)]
-        bounds = [0, 5461, 10923, 16384]
-        for number, master in enumerate(self.masters):
-            master.client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-            master.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        self.replicas = [
-            self._start(folder / f"replica-{number}", *options, "--repl-diskless-sync-delay", "0")
-            for number in range(3 * replicas)
-        ]
-        for node in self.nodes:
-            for other in self.nodes:
-                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, self._buses[other])
-        wait_until(lambda: all(self._knows_all(node) for node in self.nodes), "the nodes to know each other")
-        for number, replica in enumerate(self.replicas):
-            replica.client.execute_command("CLUSTER", "REPLICATE", self.id_of(self.masters[number // replicas]))
-        for replica in self.replicas:
-            wait_until(
-                lambda one=replica: one.client.info("replication").get("master_link_status") == "up", "a replica"
-            )
-        self.wait_until_ready()
+        try:
+            self._form(folder, options or VOLATILE, replicas)
+        except BaseException:
+            self.close()
+            raise
         self.url = "cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
 
     @property
@@ -200,11 +187,29 @@ class RedisCluster:
         for node in self.nodes:
             node.close()
 
+    def _form(self, folder: Path, options: tuple[str, ...], replicas: int) -> None:
+        bounds = [0, 5461, 10923, 16384]
+        for number in range(3):
+            master = self._start(folder / f"master-{number}", *options)
+            self.masters.append(master)
+            master.client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            master.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number in range(3 * replicas):
+            self.replicas.append(self._start(folder / f"replica-{number}", *options, "--repl-diskless-sync-delay", "0"))
+        for node in self.nodes:
+            for other in self.nodes:
+                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, self._buses[other])
+        wait_until(lambda: all(self._knows_all(node) for node in self.nodes), "the nodes to know each other")
+        for number, replica in enumerate(self.replicas):
+            replica.client.execute_command("CLUSTER", "REPLICATE", self.id_of(self.masters[number // replicas]))
+        wait_until(lambda: all(self._follows(replica) for replica in self.replicas), "the replicas")
+        self.wait_until_ready()
+
     def _start(self, folder: Path, *options: str) -> RedisServer:
         bus = free_port()
         settings = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000")
         settings += ("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0")
-        node = RedisServer(folder, *settings, *(options or VOLATILE), port=free_port())
+        node = RedisServer(folder, *settings, *options, port=free_port())
         self._buses[node] = bus
         return node
 

@@ -20,6 +20,8 @@ from polyglot_gateway.cli.doctor_checks import check_redis
 from polyglot_gateway.engine.base import Ack
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.redis import RedisEngine
+from polyglot_gateway.engine.redis_feed import RedisFeed
+from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import LIBRARY, RedisLink
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, pack
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
@@ -275,6 +277,26 @@ def test_slots_that_move_while_events_are_published_and_followed(cluster: RedisC
             publisher.wait_for(2)
     assert {channel for channel, _ in follower.gaps} == set(CHANNELS[:4]), "where another master is, and nowhere else"
     assert follower.missed
+
+
+def test_a_feed_finds_a_slot_that_moved(cluster: RedisCluster, link: RedisLink) -> None:
+    keys = RedisKeys("polyglot")
+    feed = RedisFeed(link, keys)
+    link.ask("GET", key("room:0"))
+    source = cluster.master_of(key("room:0"))
+    target = next(master for master in cluster.masters if master is not source)
+    with cluster.moving(key("room:0"), target):
+        pass
+    feed.watch("demo", "room:0")
+    assert feed.poll() == ([], False)
+    assert target.client.execute_command("SPUBLISH", key("room:0"), "there") == 1
+    with cluster.moving(key("room:0"), source):
+        pass
+    wait_until(lambda: feed.poll()[1], "the feed to say that it may have missed something")
+    assert source.client.execute_command("SPUBLISH", key("room:0"), "back") == 1
+    feed.check()
+    assert feed.take() == ([("demo", "room:0", b"back")], False)
+    feed.close()
 
 
 def test_a_master_that_is_gone(tmp_path: Path, open_engine: Open) -> None:

@@ -66,7 +66,7 @@ def test_instances_behave_as_one(serve: Serve, authority: Path, spawn: Callable[
 
 
 def test_a_feed_reads_all_that_has_come(serve: Serve, authority: Path) -> None:
-    """Bytes that TLS has taken from the socket, and nobody has taken from it, are not seen by who waits for these."""
+    """In whatever parts TLS brings it."""
     port = free_port()
     redis = serve(port)
     link = RedisLink(f"rediss://localhost:{port}?ssl_ca_certs={authority}")

@@ -63,10 +63,10 @@ class Cluster:
         self._look()
         member = self._slots[key_slot(key)]
         if member is None:
-            self._doubt()
+            self.doubt()
             raise EngineDown(next(filter(None, (seed.trouble() for seed in self._seeds)), "No node has this slot."))
         if member.trouble():
-            self._doubt()
+            self.doubt()
         return member
 
     def masters(self) -> list[Node]:
@@ -81,16 +81,17 @@ class Cluster:
             member = self._member(error.host or by.host, error.port)
             if isinstance(error, MovedError):
                 self._slots[error.slot_id] = member
-        self._doubt()
+        self.doubt()
         return member
+
+    def doubt(self) -> None:
+        """See `Nodes`."""
+        self._doubted = True
 
     def close(self) -> None:
         """See `Nodes`."""
         for member in list(self._members.values()):
             member.close()
-
-    def _doubt(self) -> None:
-        self._doubted = True
 
     def _look(self) -> None:
         """Ask who has which slot, when that is in doubt and was not asked just now."""
@@ -135,7 +136,7 @@ class Cluster:
     def _member(self, host: str, port: int) -> _Member:
         member = self._members.get((host, port))
         if member is None:
-            member = self._members[host, port] = _Member(self._connect(host, port), host, self._doubt)
+            member = self._members[host, port] = _Member(self._connect(host, port), host, self.doubt)
         return member
 
 

@@ -174,8 +174,8 @@ class RedisFeed:
             if watched.refusal:
                 raise EngineUnavailable(watched.refusal)
             if watched.subscriber is not None:
-                watched.late = False
                 return
+            watched.late = False  # until it is watched there is nothing to miss
         watched.late = True
 
     def _forget(self, name: bytes) -> None:
@@ -257,7 +257,9 @@ class RedisFeed:
             if kind == "MOVED" and self._link.nodes.moved(MovedError(said), subscriber.node):
                 return
             self._rests_until = time.monotonic() + REST_SECONDS
-            if kind not in ("CLUSTERDOWN", "LOADING"):
+            if kind == "CLUSTERDOWN":
+                self._link.nodes.doubt()
+            else:
                 watched.refusal = f"Redis refuses: {reply}."
         elif watched.late:
             watched.late = False

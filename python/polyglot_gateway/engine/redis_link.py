@@ -215,7 +215,7 @@ class RedisLink:
             else:
                 retry = False
                 if isinstance(answer, ClusterDownError):
-                    answers[place] = NoAnswer(node.failed(answer).message)
+                    self.nodes.doubt()  # it lost the others, and another may have taken over
             if not retry:
                 done.add(key)
             elif key in done:

@@ -121,6 +121,9 @@ class Nodes(Protocol):
         None when no such answer is followed.
         """
 
+    def doubt(self) -> None:
+        """Find out anew who has which key, before that is next asked for."""
+
     def close(self) -> None:
         """Close all connections."""
 
@@ -143,6 +146,9 @@ class OneRedis:
     def moved(self, error: AskError, by: Node) -> Node | None:
         """See `Nodes`."""
         return None
+
+    def doubt(self) -> None:
+        """See `Nodes`."""
 
     def close(self) -> None:
         """See `Nodes`."""

@@ -58,6 +58,14 @@ def test_the_functions_are_given_to_a_redis_that_lacks_them(redis: RedisServer, 
         redis.client.execute_command("FUNCTION", "FLUSH", "SYNC")
 
 
+def test_who_may_not_give_it_the_functions_is_told(redis: RedisServer, link: RedisLink) -> None:
+    redis.client.execute_command("ACL", "SETUSER", "default", "-function")
+    with pytest.raises(EngineUnavailable, match=r"Redis refuses: .*'function\|load'"):
+        begin(link)
+    redis.client.execute_command("ACL", "SETUSER", "default", "+function")
+    assert begin(link) == b"OK"
+
+
 def test_functions_of_other_versions_stay(redis: RedisServer, link: RedisLink) -> None:
     redis.client.function_load(
         "#!lua name=polyglot_0\nredis.register_function('polyglot_0_f', function() return 1 end)"
