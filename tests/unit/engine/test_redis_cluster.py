@@ -1,5 +1,6 @@
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,11 @@ def test_any_node_leads_to_all(servers: RedisCluster) -> None:
     assert port_of(cluster.of(b"a")) == servers.master_of("a").port
     assert len(cluster.masters()) == 3
     cluster.close()
+
+
+def test_all_who_come_first_are_led_there(cluster: Cluster) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        assert len(set(pool.map(cluster.of, 20 * [b"a"]))) == 1
 
 
 def test_a_move_holds_from_then_on_and_an_ask_once(servers: RedisCluster, cluster: Cluster) -> None:
