@@ -1,4 +1,5 @@
 import contextlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,9 +58,22 @@ def test_any_node_leads_to_all(servers: RedisCluster) -> None:
     cluster.close()
 
 
-def test_all_who_come_first_are_led_there(cluster: Cluster) -> None:
-    with ThreadPoolExecutor(20) as pool:
-        assert len(set(pool.map(cluster.of, 20 * [b"a"]))) == 1
+def test_all_who_come_first_are_led_there(servers: RedisCluster) -> None:
+    first = servers.masters[0]
+    begun = threading.Barrier(21)
+    with (
+        contextlib.closing(nodes_at(f"cluster://127.0.0.1:{first.port}")) as cluster,
+        ThreadPoolExecutor(20) as pool,
+    ):
+
+        def find(_: int) -> Node:
+            begun.wait()
+            return cluster.of(b"a")
+
+        with first.paused():
+            found = pool.map(find, range(20))
+            begun.wait()
+        assert len(set(found)) == 1
 
 
 def test_a_move_holds_from_then_on_and_an_ask_once(servers: RedisCluster, cluster: Cluster) -> None:
