@@ -1,5 +1,7 @@
 import contextlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,24 @@ def test_any_node_leads_to_all(servers: RedisCluster) -> None:
     assert port_of(cluster.of(b"a")) == servers.master_of("a").port
     assert len(cluster.masters()) == 3
     cluster.close()
+
+
+def test_all_who_come_first_are_led_there(servers: RedisCluster) -> None:
+    first = servers.masters[0]
+    begun = threading.Barrier(21)
+    with (
+        contextlib.closing(nodes_at(f"cluster://127.0.0.1:{first.port}")) as cluster,
+        ThreadPoolExecutor(20) as pool,
+    ):
+
+        def find(_: int) -> Node:
+            begun.wait()
+            return cluster.of(b"a")
+
+        with first.paused():
+            found = pool.map(find, range(20))
+            begun.wait()
+        assert len(set(found)) == 1
 
 
 def test_a_move_holds_from_then_on_and_an_ask_once(servers: RedisCluster, cluster: Cluster) -> None:
