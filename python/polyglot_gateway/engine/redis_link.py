@@ -97,12 +97,21 @@ class RedisLink:
         return _accepted(answer)
 
     def trouble(self) -> str:
-        """Why Redis can't be used, one sentence; empty when it can."""
-        try:
-            self._ask_all("PING")
-        except EngineUnavailable as error:
-            return error.message
-        return ""
+        """Why Redis can't be used, one sentence; empty when it can.
+
+        While one master of a cluster answers, the channels that it has can be served.
+        """
+        trouble = "Redis has no master."
+        packed = pack("PING")
+        for node in self.nodes.masters():
+            try:
+                self.check_open()
+                _accepted(self._send(node, packed))
+            except EngineUnavailable as error:
+                trouble = error.message
+            else:
+                return ""
+        return trouble
 
     def version(self) -> tuple[int, ...]:
         """The version of Redis.
