@@ -186,10 +186,10 @@ class RedisLink:
                 except EngineDown as error:
                     _fill(answers, of_node, error)
             while sent:
-                node, of_node, connection = sent.pop()
+                node, of_node, wire = sent.pop()
                 asked = sum(place in elsewhere for place in of_node)
                 try:
-                    found = iter(node.read(connection, len(of_node) + asked))
+                    found = iter(node.read(wire, len(of_node) + asked))
                 except EngineDown as error:
                     _fill(answers, of_node, error)
                     continue
@@ -199,8 +199,8 @@ class RedisLink:
                     answers[place] = next(found)
                     answered[place] = node
         finally:
-            for node, _, connection in sent:
-                node.release(connection, clean=False)
+            for node, _, wire in sent:
+                node.drop(wire)
         return answered
 
     def _not_done(

@@ -59,6 +59,7 @@ class RedisMirror:
         self._checked_at = 0.0
         self._watched: set[Place] = set()
         self._stale: set[Place] = set()
+        self._copied: set[Place] = set()  # since they are watched
         self._stopped = False
 
     def __del__(self) -> None:
@@ -151,6 +152,7 @@ class RedisMirror:
         for place in self._watched - wanted:
             feed.unwatch(*place)
             self._stale.discard(place)
+            self._copied.discard(place)
         self._watched &= wanted
         for place in wanted - self._watched:
             try:
@@ -189,6 +191,7 @@ class RedisMirror:
                 ask.answer(None if trouble is None or self._gateway.holds(*place) else trouble)
             if isinstance(answer, Answer):
                 self._stale.discard(place)
+                self._copied.add(place)
 
     def _found(self, places: list[Place]) -> dict[Place, Answer | EngineUnavailable]:
         """What `_top_up` found of each; who has no answer is in nobody else's way."""
@@ -218,16 +221,16 @@ class RedisMirror:
         return found
 
     def _next(self, place: Place, state: ChannelInfo) -> Query:
-        """What Redis has behind that; or where it stands, when nothing is here that could be behind."""
+        """What Redis has behind that, or where it stands when nobody here is behind yet."""
         if not self._gateway.holds(*place):
-            return Query()
+            return Query(0, limit=PAGE) if place in self._copied else Query()
         return Query(state.last_offset, epoch=state.epoch, limit=PAGE)
 
     def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer) -> bool:
         """Whether the history has all that Redis had."""
         if query.since is None:
             return self._gateway.replace(*place, state.epoch, [answer.events])
-        if answer.gap is not None:
+        if answer.gap is not None or answer.epoch != state.epoch:
             return self._replace(place, state.epoch, answer)
         self._gateway.replicate(*place, answer.events)
         now = self._gateway.replicated(*place)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 import hiredis
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import AskError, RedisError, ResponseError
+from redis.exceptions import AskError, RedisError
 
+from polyglot_gateway.engine.redis_wire import Wire
 from polyglot_gateway.errors import EngineDown
 
 CONNECT_SECONDS = 1.0
@@ -26,6 +28,7 @@ class Node:
     def __init__(self, pool: ConnectionPool, rest: float = REST_SECONDS) -> None:
         """Connect by `pool`; nothing is sent yet. After a failure, nothing is for `rest` seconds."""
         self._pool = pool
+        self._idle: deque[Wire] = deque()
         self._rest = rest
         self._trouble = ""
         self._rests_until = 0.0
@@ -55,47 +58,59 @@ class Node:
         except RedisError as error:
             raise self.failed(error) from error
 
-    def release(self, connection: Connection, *, clean: bool) -> None:
-        """Take a connection back; it is closed unless it is `clean`: all that was sent over it is answered."""
-        if not clean:
-            with suppress(OSError):
-                connection.disconnect()  # type: ignore[no-untyped-call]
+    def release(self, connection: Connection) -> None:
+        """Take a connection back, and close it."""
+        with suppress(OSError):
+            connection.disconnect()  # type: ignore[no-untyped-call]
         self._pool.release(connection)
 
-    def write(self, packed: bytes) -> Connection:
-        """Send commands over a connection, which `read` or `release` takes back.
+    def write(self, packed: bytes) -> Wire:
+        """Send commands over a wire, which `read` or `drop` takes back.
 
         Raises:
             EngineDown: Redis does not answer, or has just failed.
         """
-        connection = self.connect()
+        wire = self._wire()
         try:
-            connection.send_packed_command([packed])  # type: ignore[no-untyped-call]
+            wire.send(packed)
         except BaseException as error:
-            self.release(connection, clean=False)
-            if isinstance(error, RedisError):
+            self.drop(wire)
+            if isinstance(error, OSError):
                 raise self.failed(error) from error
             raise
-        return connection
+        return wire
 
-    def read(self, connection: Connection, count: int) -> list[Any]:
-        """Return the answers to `count` commands, among them `ResponseError`s, and release the connection.
+    def read(self, wire: Wire, count: int) -> list[Any]:
+        """Return the answers to `count` commands, among them `ResponseError`s, and take back the wire.
 
         Raises:
             EngineDown: Redis does not answer. What it was sent may have been done or not.
         """
-        answers: list[Any] = []
         try:
-            while len(answers) < count:
-                try:
-                    answers.append(connection.read_response(disable_decoding=True))
-                except ResponseError as error:
-                    answers.append(error)
-        except RedisError as error:
-            raise self.failed(error) from error
-        finally:
-            self.release(connection, clean=len(answers) == count)
+            answers = wire.receive(count)
+        except BaseException as error:
+            self.drop(wire)
+            if isinstance(error, OSError | RedisError | hiredis.ProtocolError):
+                raise self.failed(error) from error
+            raise
+        self._idle.append(wire)
         return answers
+
+    def drop(self, wire: Wire) -> None:
+        """Close a wire on which answers may be on their way."""
+        self.release(wire.connection)
+
+    def _wire(self) -> Wire:
+        trouble = self.trouble()
+        if trouble:
+            raise EngineDown(trouble)
+        while self._idle:
+            with suppress(IndexError):  # another thread may have been faster
+                wire = self._idle.pop()
+                if wire.is_quiet():
+                    return wire
+                self.drop(wire)
+        return Wire(self.connect())
 
     def close(self) -> None:
         """Close all connections, also those in use."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import select
-import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import hiredis
-from redis.connection import Connection
 from redis.exceptions import ConnectionError
 
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, Node, pack
+from polyglot_gateway.engine.redis_wire import socket_of
 
 _CHUNK = 1 << 16
 _NOTHING = object()
@@ -39,7 +38,7 @@ class Subscriber:
         self.node = node
         self.awaited: deque[tuple[bytes, bytes]] = deque()
         self._connection = node.connect()
-        self._socket = _socket_of(self._connection)
+        self._socket = socket_of(self._connection)
         self._socket.settimeout(0)
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._fd = self._socket.fileno()
@@ -91,14 +90,8 @@ class Subscriber:
 
     def close(self) -> None:
         """Let go of the connection; once."""
-        self.node.release(self._connection, clean=False)
+        self.node.release(self._connection)
 
 
 def _lost(error: OSError) -> ConnectionError:
     return ConnectionError(str(error) or type(error).__name__)
-
-
-def _socket_of(connection: Connection) -> socket.socket:
-    """What redis-py keeps to itself."""
-    found: socket.socket = connection._sock  # type: ignore[assignment]
-    return found

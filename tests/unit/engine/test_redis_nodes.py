@@ -44,9 +44,9 @@ def test_a_connection_is_used_again(redis: RedisServer, node: Node) -> None:
     assert connections(redis) == 1
 
 
-def test_a_connection_that_is_not_clean_is_closed(redis: RedisServer, node: Node) -> None:
+def test_a_wire_whose_answer_nobody_read_is_closed(redis: RedisServer, node: Node) -> None:
     """Whoever came next would take the answers of another for its own."""
-    node.release(node.write(pack("BLPOP", "none", "0.1")), clean=False)
+    node.drop(node.write(pack("BLPOP", "none", "0.1")))
     assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
 
 
