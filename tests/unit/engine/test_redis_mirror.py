@@ -278,6 +278,31 @@ def test_a_channel_that_redis_refuses_is_in_no_others_way(
     worker.wait_for("good", "bad")
 
 
+def test_a_channel_that_goes_on_meanwhile_is_reached_back_all_the_same(
+    hire: Callable[..., Worker], publisher: Worker
+) -> None:
+    worker, other = hire(), hire()
+    publisher.publish(*range(1, 101))
+    for one in (worker, other):
+        one.follow()
+    read_all = worker.mirror._reader.read_all
+    number = 100
+
+    def read_slowly(queries: Any) -> Any:
+        nonlocal number
+        answers = read_all(queries)
+        number += 1
+        publisher.publish(number)
+        wait_until(lambda: other.stands()[1] == number, "the other worker")
+        return answers
+
+    worker.mirror._reader.read_all = read_slowly  # type: ignore[method-assign]
+    worker.follow(since=0)
+    last = number
+    worker.wait_for(last)
+    assert worker.kept() == list(range(1, last + 1))
+
+
 def test_a_channel_that_is_followed_again_has_what_came_meanwhile(
     redis: RedisServer, worker: Worker, publisher: Worker
 ) -> None:
