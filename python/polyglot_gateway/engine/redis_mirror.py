@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import structlog
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo
-from polyglot_gateway.engine.redis_feed import RedisFeed
+from polyglot_gateway.engine.redis_feed import CHECK_SECONDS, RedisFeed
 from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader
 from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidParameter
 
@@ -57,6 +58,7 @@ class RedisMirror:
         self._watched: set[Place] = set()
         self._stale: set[Place] = set()
         self._copied: set[Place] = set()
+        self._check_at = 0.0
         self._stopped = False
 
     def __del__(self) -> None:
@@ -100,16 +102,14 @@ class RedisMirror:
         try:
             while not self._stopped:
                 if not self._round(feed):
-                    self._wait(ready, feed)
+                    self._wait(ready)
         finally:
             feed.close()
 
-    def _wait(self, ready: select.poll, feed: RedisFeed) -> None:
+    def _wait(self, ready: select.poll) -> None:
         readable = dict(ready.poll(_DOWN_MILLISECONDS if self._stale else _LOOK_MILLISECONDS))
         if self._wake in readable:
             os.eventfd_read(self._wake)
-        if not readable:
-            feed.check()
 
     def _round(self, feed: RedisFeed) -> bool:
         """One look at everything; whether there may be more at once."""
@@ -142,6 +142,10 @@ class RedisMirror:
             else:
                 self._watched.add(place)
                 self._stale.add(place)
+        # One connection may be dead while something else always wakes us.
+        if time.monotonic() >= self._check_at:
+            feed.check()
+            self._check_at = time.monotonic() + CHECK_SECONDS
         news, missed = feed.take()
         for app, channel, replica in news:
             if (app, channel) in self._watched and not self._apply((app, channel), replica):

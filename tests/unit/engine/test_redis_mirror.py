@@ -303,6 +303,18 @@ def test_a_channel_that_goes_on_meanwhile_is_reached_back_all_the_same(
     assert worker.kept() == list(range(1, last + 1))
 
 
+def test_a_dead_connection_is_looked_for_while_much_happens(redis: RedisServer, worker: Worker) -> None:
+    worker.follow()
+
+    def pings() -> int:
+        worker.mirror.unfollow("demo", "hall")
+        found: int = redis.client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"]
+        return found
+
+    before = pings()
+    wait_until(lambda: pings() > before + 1, "a look at the connections")
+
+
 def test_a_channel_that_is_followed_again_has_what_came_meanwhile(
     redis: RedisServer, worker: Worker, publisher: Worker
 ) -> None:
