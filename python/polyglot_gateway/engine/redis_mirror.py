@@ -228,9 +228,16 @@ class RedisMirror:
             query = Query(0, epoch=state.epoch, limit=PAGE)
             (answer,) = self._reader.read_all([(*place, query)])
         if answer.gap is not None:
+            if answer.gap.reason == "beyond_end":  # it had more before
+                raise _taken_away(place)
             return self._replace(place, state.epoch, answer)
-        self._gateway.replicate(*place, answer.events)
+        taken = self._gateway.replicate(*place, answer.events)
         now = self._gateway.replicated(*place)
+        if now == state and not taken:
+            # The next event is too large for the history here.
+            return self._replace(place, state.epoch, answer)
+        if now == state and now.last_offset < answer.last:
+            raise _taken_away(place)
         return now.epoch == answer.epoch and now.last_offset >= answer.last
 
     def _reach_back(self, place: Place, found: Answer, ask: _Ask) -> None:
@@ -260,7 +267,10 @@ class RedisMirror:
             if answer.gap is not None:
                 return False
             replicas.append(answer.events)
-            since = _last_of(answer.events)
+            reached = _last_of(answer.events)
+            if reached <= since:
+                raise _taken_away(place)
+            since = reached
         return self._gateway.replace(*place, seen, replicas)
 
 
@@ -268,3 +278,7 @@ def _last_of(replica: bytes) -> int:
     """The offset of the last event, as the replica's first line tells it."""
     _, first, count = replica[: replica.index(b"\n")].split()
     return int(first) + int(count) - 1
+
+
+def _taken_away(place: Place) -> EngineUnavailable:
+    return EngineUnavailable(f"Redis lacks events of {place[1]} that somebody took away; forget the channel.")
