@@ -35,7 +35,7 @@ class Worker:
         self.engine = RedisEngine(local, url, history_size=keep)
         self.here = self.engine.gateway
         self.mirror = self.engine.mirror()
-        self._thread = threading.Thread(target=self.mirror.run)
+        self._thread = threading.Thread(target=self.mirror.run, daemon=True)
         self._thread.start()
 
     def publish(self, *data: Any, channel: str = "room") -> None:

@@ -112,8 +112,9 @@ class History {
   // here: another epoch, or a hole before them.
   bool replicate(std::string_view app, std::string_view channel, const Replica& replica);
   // The channel is from now on what the replica says, which for its readers happens at once. `seen`: the epoch that was
-  // here (HistoryPage::epoch) before the replica was asked for. False, and nothing is done, when it is no longer that,
-  // or when the channel has gone beyond the replica since: then another one has to be asked for.
+  // here (HistoryPage::epoch) before the replica was asked for. What was taken over of the same epoch since then stays.
+  // False, and nothing is done, when the epoch is no longer `seen`, or what would have to stay does not follow the
+  // replica: then another one has to be asked for.
   bool replace(std::string_view app, std::string_view channel, std::uint64_t seen, const Replica& replica);
   // The names of the app's live channels that are greater than `after`, in order, at most `limit`.
   std::vector<std::string> list(std::string_view app, std::string_view after, std::size_t limit) const;

@@ -3,6 +3,7 @@
 
 #include "core/checksum.hpp"
 #include "core/history.hpp"
+#include "core/shared_bytes.hpp"
 
 namespace polyglot::core {
 namespace {
@@ -70,6 +71,12 @@ struct History::Copy {
         is_right(is_envelope_of(envelope, app_of(key.name), channel_of(key.name))) {
     char ending[kMaxOffsetLength];
     envelope.append(ending, write_offset(offset, ending));
+    crc = crc32c(0, envelope.data(), envelope.size());
+  }
+  // Of a record that is here.
+  Copy(const RecordHeader& record, const std::byte* payload)
+      : offset(record.offset), time(record.time_us), envelope(record.payload, '\0'), is_right(true) {
+    load_shared(envelope.data(), payload, envelope.size());
     crc = crc32c(0, envelope.data(), envelope.size());
   }
 };
@@ -150,7 +157,14 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
     }
     ChannelSlot& slot = map_.channel(ref->index);
     const ChannelLife& old = SegmentMap::life(slot, ref->generation);
-    if (present == replica.epoch && replica.last() < old.last.load(kRelaxed)) return false;
+    // What was taken over since the replica was asked for goes behind it.
+    const std::uint64_t last =
+        std::max(replica.last(), present == replica.epoch ? old.last.load(kRelaxed) : std::uint64_t{0});
+    for (std::uint64_t offset = replica.last() + 1; offset <= last; ++offset) {
+      const auto found = find_record(*ref, offset);
+      if (!found || found->record.epoch != present) return false;
+      copies.emplace_back(found->record, found->payload);
+    }
     // Times never fall within a life; of the one before they say nothing.
     slot.newest_us.store(0, kRelaxed);
     std::uint64_t first = replica.first;
@@ -166,7 +180,7 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
       map_.header().head.store(record->position + record_bytes(record->payload), kRelease);
     }
     const std::uint64_t generation = ref->generation + 2;
-    next_life(slot, generation, replica.epoch, first, replica.last());
+    next_life(slot, generation, replica.epoch, first, last);
     slot.generation.store(generation, kRelease);
     append_life_notice(key, ref->index, replica.epoch, static_cast<TimeUs>(slot.newest_us.load(kRelaxed)));
   }

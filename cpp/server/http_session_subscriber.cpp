@@ -109,7 +109,10 @@ void HttpSession::follow_events() {
     if (!self->is_open()) return;
     self->guard([&] {
       self->loop().output.clear();
-      status.ok() ? self->start_later_events() : self->refuse_later(status);
+      if (!status.ok()) return self->refuse_later(status);
+      // What is let go now would not be followed any more when the stream begins.
+      if (self->is_sending()) return self->after_sending(&HttpSession::follow_events);
+      self->start_later_events();
     });
   });
 }

@@ -372,7 +372,10 @@ class Gateway:
         """
 
     def replace(self, app: str, channel: str, seen: str, replicas: list[bytes]) -> bool:
-        """Make the channel what these say, one behind the other, if it still is in the epoch `seen`."""
+        """Make the channel what these say, one behind the other, if it still is in the epoch `seen`.
+
+        What was taken over of that epoch meanwhile stays. False, and nothing is done, when that does not follow.
+        """
 
     def forget(self, app: str, channel: str) -> str: ...
     def channel(self, app: str, channel: str) -> ChannelInfo: ...

@@ -95,10 +95,23 @@ TEST_F(HistoryLivesTest, ReplacesOnlyWhatWasSeen) {
 
 TEST_F(HistoryLivesTest, ReachesBackWithinAnEpochButNeverLosesWhatItHas) {
   ASSERT_TRUE(history_.replace("app", "c", epoch(), replica(41, 43)));
-  EXPECT_FALSE(history_.replace("app", "c", kEpoch, replica(38, 42))) << "43 would be gone";
-  ASSERT_TRUE(history_.replace("app", "c", kEpoch, replica(38, 43)));
+  ASSERT_TRUE(history_.replace("app", "c", kEpoch, replica(38, 41)));
   EXPECT_EQ(offsets(read({.since = 37, .epoch = kEpoch})), (Offsets{38, 39, 40, 41, 42, 43}));
   EXPECT_EQ(read({.since = 43, .epoch = kEpoch}).gap, GapReason::none);
+  EXPECT_EQ(read().newest, 1043);
+  EXPECT_FALSE(history_.replace("app", "c", kEpoch, replica(20, 25))) << "26 would be missing";
+  ASSERT_TRUE(history_.replace("app", "c", kEpoch, replica(36, 43)));
+  ASSERT_TRUE(history_.replicate("app", "c", replica(44, 44)));
+  EXPECT_EQ(offsets(read({.since = 35, .epoch = kEpoch})), (Offsets{36, 37, 38, 39, 40, 41, 42, 43, 44}));
+}
+
+TEST_F(HistoryLivesTest, WhatStaysOutlivesTheRoomThatAReplicaTakes) {
+  const std::string text = envelope('"' + std::string(std::size_t{1} << 16, 'x') + '"');
+  ASSERT_TRUE(history_.replace("app", "c", epoch(), replica(11, 13)));
+  Replica large = replica(1, 12);
+  for (Replica::Event& event : large.events) event.envelope = text;
+  ASSERT_TRUE(history_.replace("app", "c", kEpoch, large));
+  EXPECT_EQ(offsets(read({.limit = 1})), Offsets{13});
 }
 
 TEST_F(HistoryLivesTest, KeepsTheNewestOfMoreThanItHasRoomFor) {

@@ -67,6 +67,8 @@ class Engine {
 
 class ServerElsewhereTest : public testing::ServerTest {
  protected:
+  static constexpr std::size_t kLargeReply = 200'000;  // less than after which a session takes no more requests
+
   ServerElsewhereTest() {
     server_ = std::make_unique<Server>(*gateway_, ServerOptions{.engine_elsewhere = true});
     server_->start({listening_.fd()}, -1);
@@ -77,6 +79,9 @@ class ServerElsewhereTest : public testing::ServerTest {
         server_->handoff().decide(job.id, {engine_.status, nullptr});
       } else if (std::get_if<Unfollow>(&job.what) != nullptr) {
         ++unfollows_;
+      } else if (std::holds_alternative<ApplicationRequest>(job.what)) {
+        using Part = ApplicationReply::Part;
+        server_->handoff().reply(job.id, testing::reply_part(Part::whole, std::string(kLargeReply, 'x')));
       }
     });
     appender_ = std::thread([this] {
@@ -220,6 +225,22 @@ TEST_F(ServerElsewhereTest, AChannelIsFollowedForAsLongAsSomebodyReadsIt) {
   client.send(get("/apps/app/channels/room:1/events"));
   EXPECT_EQ(client.head().status, 200);
   EXPECT_EQ(follows_, 3);
+}
+
+// The stream begins behind what is still on its way, and the channel is not let go before.
+TEST_F(ServerElsewhereTest, AStreamThatHasToWaitForEarlierAnswersIsFollowed) {
+  const int small = 4096;
+  ASSERT_EQ(setsockopt(listening_.fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+  Client client(port_, small);
+  client.send(get("/other") + get("/apps/app/channels/room:1/events"));
+  wait_until([this] { return follows_ == 1; }, "the channel to be followed");
+  EXPECT_EQ(Client(port_).ask(get("/alive")).status, 200) << "the verdict was heard of before";
+  EXPECT_EQ(client.answer().body.size(), kLargeReply);
+  EXPECT_EQ(client.head().status, 200);
+  EXPECT_EQ(Client(port_).ask(publish_request("room:1")).status, 200);
+  client.chunk();  // where the stream begins
+  EXPECT_EQ(offset_in(client.chunk()), 1U);
+  EXPECT_EQ(follows_, unfollows_ + 1);
 }
 
 TEST_F(ServerElsewhereTest, ABatchIsAnsweredForEachEvent) {

@@ -18,7 +18,7 @@ import structlog
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo
-from polyglot_gateway.engine.redis_feed import RedisFeed
+from polyglot_gateway.engine.redis_feed import CHECK_SECONDS, RedisFeed
 from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader
 from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidParameter
 
@@ -131,7 +131,7 @@ class RedisMirror:
     def _work(self, feed: RedisFeed, asked: list[tuple[Place, _Ask]]) -> bool:
         if self._changed:
             asked = self._watch(feed, asked)
-        if time.monotonic() - self._checked_at >= _LOOK_SECONDS:
+        if time.monotonic() - self._checked_at >= CHECK_SECONDS:
             feed.check()
             self._checked_at = time.monotonic()
         news, missed = feed.take()
@@ -231,9 +231,16 @@ class RedisMirror:
         if query.since is None:
             return self._gateway.replace(*place, state.epoch, [answer.events])
         if answer.gap is not None or answer.epoch != state.epoch:
+            if answer.gap is not None and answer.gap.reason == "beyond_end":  # it had more before
+                raise _taken_away(place)
             return self._replace(place, state.epoch, answer)
-        self._gateway.replicate(*place, answer.events)
+        taken = self._gateway.replicate(*place, answer.events)
         now = self._gateway.replicated(*place)
+        if now == state and not taken:
+            # The next event is too large for the history here.
+            return self._replace(place, state.epoch, answer)
+        if now == state and now.last_offset < answer.last:
+            raise _taken_away(place)
         return now.epoch == answer.epoch and now.last_offset >= answer.last
 
     def _reach_back(self, place: Place, found: Answer, ask: _Ask) -> None:
@@ -263,7 +270,10 @@ class RedisMirror:
             if answer.gap is not None:
                 return False
             replicas.append(answer.events)
-            since = _last_of(answer.events)
+            reached = _last_of(answer.events)
+            if reached <= since:
+                raise _taken_away(place)
+            since = reached
         return self._gateway.replace(*place, seen, replicas)
 
 
@@ -271,3 +281,7 @@ def _last_of(replica: bytes) -> int:
     """The offset of the last event, as the replica's first line tells it."""
     _, first, count = replica[: replica.index(b"\n")].split()
     return int(first) + int(count) - 1
+
+
+def _taken_away(place: Place) -> EngineUnavailable:
+    return EngineUnavailable(f"Redis lacks events of {place[1]} that somebody took away; forget the channel.")

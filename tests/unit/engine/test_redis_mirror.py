@@ -242,7 +242,7 @@ def test_what_was_said_while_nobody_heard_is_read(redis: RedisServer, worker: Wo
     b"%(epoch)d 4 99999999999\n", b"%(epoch)d 99999999999999999999 0\n",
 ])  # fmt: skip
 def test_what_makes_no_sense_changes_nothing_and_has_the_stream_read(
-    redis: RedisServer, worker: Worker, publisher: Worker, payload: bytes
+    redis: RedisServer, worker: Worker, publisher: Worker, payload: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publisher.publish(1, 2, 3, 4)
     worker.follow(since=0)
@@ -252,6 +252,7 @@ def test_what_makes_no_sense_changes_nothing_and_has_the_stream_read(
     assert redis.client.execute_command("SPUBLISH", KEY, payload % {b"epoch": number, b"other": number + 1}) == 1
     wait_until(lambda: redis.client.info("commandstats")["cmdstat_fcall_ro"]["calls"] > reads, "the stream to be read")
     assert (worker.stands(), worker.kept()) == (before, [1, 2, 3, 4])
+    assert "the mirror failed" not in capsys.readouterr().out
     publisher.publish(5)
     worker.wait_for(5)
     assert worker.kept() == [1, 2, 3, 4, 5]
@@ -276,6 +277,90 @@ def test_a_channel_that_redis_refuses_is_in_no_others_way(
     worker.follow("bad")
     publisher.publish("good", channel="bad")
     worker.wait_for("good", "bad")
+
+
+@pytest.mark.parametrize("what", ["hole here", "hole elsewhere", "older"])
+def test_a_stream_that_another_hand_was_in_is_in_no_others_way(
+    redis: RedisServer, worker: Worker, publisher: Worker, what: str
+) -> None:
+    publisher.publish(0)
+    older = redis.client.dump(KEY)
+    if what == "hole here":
+        worker.follow(since=0)
+        worker.mirror.unfollow("demo", "room")
+        wait_until(lambda: redis.client.pubsub_shardnumsub(KEY) == [(KEY.encode(), 0)], "the end of it")
+    for number in range(1, 4):
+        publisher.publish(number)
+    if what == "older":
+        worker.follow(since=0)
+        redis.client.restore(KEY, 0, older, replace=True)
+    else:
+        redis.client.xdel(KEY, redis.client.xrange(KEY)[2][0])
+    worker.follow(since=0)
+    worker.follow("hall")
+    publisher.publish("new", channel="hall")
+    worker.wait_for("new", "hall")
+    publisher.engine.forget("demo", "room")
+    publisher.publish("new")
+    worker.wait_for("new")
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_event_that_has_no_room_here_is_told_to_be_missing(
+    hire: Callable[..., Worker], publisher: Worker, is_told: bool
+) -> None:
+    worker = hire(history_bytes=1 << 20)
+    publisher.publish(1, 2)
+    worker.follow(since=0)
+    reader = Reader(worker, "room", worker.stands())
+    if is_told:
+        worker.mirror.unfollow("demo", "room")
+    publisher.publish("x" * 300_000)
+    publisher.publish("last")
+    if is_told:
+        worker.follow()
+    worker.wait_for("last")
+    reader.read_on()
+    assert [data for _, _, data in reader.seen] == ["last"]
+    assert reader.gaps == ["overwritten"]
+    worker.follow("hall")
+
+
+def test_a_channel_that_goes_on_meanwhile_is_reached_back_all_the_same(
+    hire: Callable[..., Worker], publisher: Worker
+) -> None:
+    worker, other = hire(), hire()
+    publisher.publish(*range(1, 101))
+    for one in (worker, other):
+        one.follow()
+    read_all = worker.mirror._reader.read_all
+    number = 100
+
+    def read_slowly(queries: Any) -> Any:
+        nonlocal number
+        answers = read_all(queries)
+        number += 1
+        publisher.publish(number)
+        wait_until(lambda: other.stands()[1] == number, "the other worker")
+        return answers
+
+    worker.mirror._reader.read_all = read_slowly  # type: ignore[method-assign]
+    worker.follow(since=0)
+    last = number
+    worker.wait_for(last)
+    assert worker.kept() == list(range(1, last + 1))
+
+
+def test_a_dead_connection_is_looked_for_while_much_happens(redis: RedisServer, worker: Worker) -> None:
+    worker.follow()
+
+    def pings() -> int:
+        worker.mirror.unfollow("demo", "hall")
+        found: int = redis.client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"]
+        return found
+
+    before = pings()
+    wait_until(lambda: pings() > before + 1, "a look at the connections")
 
 
 def test_a_channel_that_is_followed_again_has_what_came_meanwhile(
