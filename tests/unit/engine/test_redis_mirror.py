@@ -1,7 +1,6 @@
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,6 @@ from tests.serving import wait_until
 from polyglot_gateway.errors import EngineUnavailable
 
 KEY = "polyglot:{demo:room}"
-
-
-@pytest.fixture
-def hire(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """Starts workers: of `host`, whose data folder they share."""
-    with ExitStack() as stack:
-
-        def start(host: str = "here", **sizes: int) -> Worker:
-            worker = Worker(redis.url, tmp_path / host, **sizes)
-            stack.callback(worker.close)
-            return worker
-
-        yield start
-
-
-@pytest.fixture
-def worker(hire: Callable[..., Worker]) -> Worker:
-    return hire()
-
-
-@pytest.fixture
-def publisher(hire: Callable[..., Worker]) -> Worker:
-    """Of another host."""
-    return hire("elsewhere")
 
 
 def test_a_join_from_now_on_brings_nothing_old_and_then_what_comes(worker: Worker, publisher: Worker) -> None:
