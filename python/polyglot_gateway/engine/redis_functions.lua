@@ -202,11 +202,14 @@ local function first_from(key, low, high, limit)
     if not entry then return low end
     if entry.time < limit then low = entry.last + 1 else high, found = math.max(entry.first, low), entry end
   end
+  if not found then return low end
   local at, time = 1, nil
-  while found and low <= found.last do
+  for offset = found.first, found.last do
     at, time = step(found.block, at)
-    if time >= limit then break end
-    low = low + 1
+    if offset >= low then
+      if time >= limit then break end
+      low = offset + 1
+    end
   end
   return low
 end

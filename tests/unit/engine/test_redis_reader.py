@@ -29,11 +29,10 @@ class Event(NamedTuple):
 
 
 texts = st.text(alphabet="ab 0123456789\n:", max_size=12)
-calls = st.lists(
-    st.tuples(st.integers(0, 1), st.lists(st.tuples(st.integers(1, 64), texts), min_size=1, max_size=4)), max_size=4
-)
-"""Of `append`: by how many hours later than the one before, and of each entry how many events it has and what they say.
-"""
+entries = st.tuples(st.integers(1, 64) | st.integers(1, 4), texts, st.integers(0, 1), st.integers(0, 64))
+"""How many events it has, what they say, and how many of them come so many hours later than the entry before."""
+calls = st.lists(st.lists(entries, min_size=1, max_size=20), max_size=4)
+"""Of `append`."""
 places = st.none() | st.integers(0, 300)
 queries = st.tuples(
     places,
@@ -59,14 +58,20 @@ class Channel:
     def time_of(self, hour: float) -> int:
         return self._begin + int(hour * HOUR * 1e6)
 
-    def append(self, later: int, entries: list[tuple[int, str]]) -> None:
-        hour = (self.events[-1].hour if self.events else 0) + later
+    def append(self, *entries: tuple[int, str, int, int]) -> None:
         arguments: list[Any] = []
-        for count, text in entries:
-            new = [Event(hour, b'{"say":"%s%d","offset":' % (text.encode(), number)) for number in range(count)]
+        for count, text, hours, late in entries:
+            before = self.events[-1].hour if self.events else 0
+            new = [
+                Event(
+                    before + (hours if count - number <= late else 0),
+                    b'{"say":"%s%d","offset":' % (text.encode(), number),
+                )
+                for number in range(count)
+            ]
             self.events += new
-            block = b"".join(b"%d %d\n%s" % (self.time_of(hour), len(one.envelope), one.envelope) for one in new)
-            arguments += [count, self.time_of(hour), block]
+            block = b"".join(b"%d %d\n%s" % (self.time_of(one.hour), len(one.envelope), one.envelope) for one in new)
+            arguments += [count, self.time_of(new[-1].hour), block]
         self._link.ask(
             "FCALL", f"{LIBRARY}_append", 1, "p:{demo:room}", 1, KEEP, 60_000, 60_000, len(entries), *arguments
         )
@@ -125,6 +130,14 @@ def test_any_part_of_a_channel_is_what_a_plain_list_says(
         assert found == events
 
 
+def test_many_small_entries_are_read_whole(link: RedisLink, reader: RedisReader) -> None:
+    channel = Channel(link, reader)
+    for _ in range(KEEP):
+        channel.append((1, "small", 0, 0))
+    _, events = reader.read("demo", "room", Query(0, limit=1000))
+    assert [offset for offset, _ in events] == list(range(1, KEEP + 1))
+
+
 def test_many_are_asked_at_once_and_each_answer_is_of_its_own(link: RedisLink, reader: RedisReader) -> None:
     for number in range(5):
         reader.forget("demo", f"room:{number}")
@@ -149,7 +162,7 @@ def test_to_ask_for_an_empty_channel_begins_it(redis: RedisServer, reader: Redis
 
 def test_what_is_left_of_a_reign_that_ended_begins_an_epoch(link: RedisLink, reader: RedisReader) -> None:
     channel = Channel(link, reader)
-    channel.append(0, [(3, "left")])
+    channel.append((3, "left", 0, 0))
     link.ask("FUNCTION", "FLUSH")  # as a Redis that starts again, it names a new one
     answer, events = reader.read("demo", "room", Query(3, epoch=channel.epoch, limit=10))
     assert answer.epoch != channel.epoch
