@@ -119,11 +119,12 @@ void AppendCalls::gather(const RedisLayout& layout, std::span<Submission* const>
   for (Submission* submission : submissions) {
     for (Append& append : submission->appends()) {
       Call*& open = open_calls[{append.app, append.channel}];
-      if (open == nullptr || open->appends.size() == kMostEvents) {
+      if (open == nullptr || open->appends.size() == kMostEvents || open->bytes >= kMostBytes) {
         open = &calls_.emplace_back(
-            Call{append.app, append.channel, layout.stream(append.app, append.channel), {}, {}});
+            Call{append.app, append.channel, layout.stream(append.app, append.channel), {}, 0, {}});
       }
       open->appends.push_back(&append);
+      open->bytes += append.envelope.size();
     }
   }
 }

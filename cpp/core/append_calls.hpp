@@ -1,7 +1,7 @@
 // AppendCalls: what submissions append, as calls of the function `append` in Redis (engine/redis_functions.lua), packed
 // as Redis reads commands (RESP: redis.io, "Redis serialization protocol"), and what its answers mean.
 //
-// The events of one channel go together, at most kMostEvents in a call, each channel's in order. In a call they make
+// The events of one channel go together, at most kMostEvents or about kMostBytes in a call, each channel's in order. In a call they make
 // entries: up to kMostTogether events, or one that has an idempotency key.
 //
 // Thread safety: of an object, one thread at a time.
@@ -36,6 +36,7 @@ struct RedisLayout {
 class AppendCalls {
  public:
   static constexpr std::size_t kMostEvents = 1000;  // while they are appended, Redis does nothing else
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 22;  // of them, which are also told in one message
   static constexpr std::size_t kMostTogether = 64;  // MOST in redis_functions.lua
 
   // `rule_of(app, channel)` gives a rule that lives as long as the call; `new_epoch()` a number that is not 0. What
@@ -68,6 +69,7 @@ class AppendCalls {
     std::string_view channel;
     std::string stream;
     std::vector<Append*> appends;
+    std::size_t bytes = 0;  // of their envelopes
     std::string command;
     std::vector<std::span<Append* const>> entries = {};  // of `appends`
   };

@@ -37,6 +37,7 @@ core::Status SseSession::start(const SseRequest& request, std::string_view head)
   loop().hub.begin(*subscription_);
   deadline_ = clock_ms() + kSseHeartbeat;
   wait_to_read();
+  if (loop().draining) drain(clock_ms());  // what had to wait may come after all others were asked to go
   return {};
 }
 

@@ -21,6 +21,8 @@ from polyglot_gateway.engine.redis_reader import BEGINNING, Answer, Query, Redis
 from polyglot_gateway.errors import InvalidParameter
 
 MOST_LIMIT = 1000
+ENOUGH_BYTES = 1 << 16
+"""Of a page for a follower, and then the rest of what was appended together with its last event."""
 
 
 class RedisEngine:
@@ -131,7 +133,7 @@ class RedisEngine:
         """See `Engine`."""
         _check_position(limit, epoch)
         ttl = self.gateway.rule(app, channel).history_ttl
-        query = Query(since, epoch=epoch, limit=0 if since is None else limit, ttl=ttl)
+        query = Query(since, epoch=epoch, limit=0 if since is None else limit, ttl=ttl, enough=ENOUGH_BYTES)
         found, events = self._reader.read(app, channel, query)
         return Page(found.epoch, events[-1][0] if events else found.last, events, found.gap)
 

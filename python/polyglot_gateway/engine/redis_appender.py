@@ -100,9 +100,7 @@ class RedisAppender:
             EngineUnavailable: They were not sent.
         """
         channels = calls.channels()
-        listings = self._listings(channels)
-        if listings:
-            self._link.send(listings)
+        unlisted = self._unlisted(channels)
         answers = self._link.send_packed(calls.commands())
         unknown: dict[Place, EngineDown] = {}
         for place, answer in enumerate(answers):
@@ -113,8 +111,7 @@ class RedisAppender:
                     unknown[channels[place]] = error
             else:
                 calls.settle(place, answer)
-        with suppress(EngineUnavailable):  # they are kept, and on a list they will be with a later event
-            self._list_new_lives(channels, answers)
+        self._list(unlisted | self._born(channels, answers))
         return unknown
 
     def _send(self, jobs: list[_Job]) -> None:
@@ -133,33 +130,36 @@ class RedisAppender:
             for job in jobs:
                 job.done = True
 
-    def _listings(self, channels: list[tuple[str, str]]) -> list[Command]:
-        """Put the channels that may not be there into the lists of their apps."""
-        now = time.monotonic()
-        listed = self._listed
-        return [
-            command
-            for place in channels
-            if now - listed.get(place, -LISTED_SECONDS) >= LISTED_SECONDS
-            for command in self._listing(*place, now)
-        ]
+    def _unlisted(self, channels: list[Place]) -> set[Place]:
+        """Channels that may not be in the lists of their apps."""
+        oldest = time.monotonic() - LISTED_SECONDS
+        return {place for place in channels if self._listed.get(place, oldest) <= oldest}
 
-    def _listing(self, app: str, channel: str, now: float) -> list[Command]:
-        if len(self._listed) >= 100_000:
-            self._listed.clear()
-        self._listed[app, channel] = now
-        key = self._keys.channels(app)
-        # A list outlives what is in it.
-        milliseconds = 2 * self.layout.lifetime_ms(self._gateway, app, channel) + int(2000 * LISTED_SECONDS)
-        return [("ZADD", key, 0, channel), ("PEXPIRE", key, milliseconds, "GT"), ("PEXPIRE", key, milliseconds, "NX")]
-
-    def _list_new_lives(self, channels: list[tuple[str, str]], answers: list[Any]) -> None:
-        """A channel that begins anew may have lost its place in the list as it lost its past."""
-        now = time.monotonic()
-        born = [
+    @staticmethod
+    def _born(channels: list[Place], answers: list[Any]) -> set[Place]:
+        """Those that begin anew may have lost their places in the lists as they lost their past."""
+        return {
             place
             for place, answer in zip(channels, answers, strict=True)
             if not isinstance(answer, ResponseError) and 1 in answer
-        ]
-        if born:
-            self._link.send([command for place in born for command in self._listing(*place, now)])
+        }
+
+    def _list(self, places: set[Place]) -> None:
+        """Put the channels into the lists of their apps; where that fails, a later event will do it."""
+        if not places:
+            return
+        commands: list[Command] = []
+        for app, channel in places:
+            key = self._keys.channels(app)
+            # A list outlives what is in it.
+            milliseconds = 2 * self.layout.lifetime_ms(self._gateway, app, channel) + int(2000 * LISTED_SECONDS)
+            commands += [("ZADD", key, 0, channel), ("PEXPIRE", key, milliseconds, "GT")]
+            commands.append(("PEXPIRE", key, milliseconds, "NX"))
+        with suppress(EngineUnavailable):
+            answers = self._link.send(commands)
+            if len(self._listed) >= 100_000:
+                self._listed.clear()
+            now = time.monotonic()
+            for number, place in enumerate(places):
+                if not isinstance(answers[3 * number], ResponseError):
+                    self._listed[place] = now

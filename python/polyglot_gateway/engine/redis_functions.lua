@@ -12,9 +12,10 @@
 --
 -- The reign is the time for which one Redis process is the master. A Redis that starts again, or takes over from
 -- another, may lack the newest events, and gives their offsets away a second time; so each reign has epochs of its own:
--- the events that are left stay, and the next append, or the first reader, ends the epoch before. It is named when this
--- library is first called. A Redis loads it anew when it starts, and when its data is replaced by another's; one that
--- was a replica meanwhile and kept its data lacks nothing of it. `real` is 0 for a channel that somebody asked for and 1
+-- the events that are left stay, and the next append, or the first reader, ends the epoch before. It is named after the
+-- process, when it loaded this library, which it does at its start and when its data is replaced by another's, and where
+-- in the stream of replication it took over from another the last time: a replica that is promoted without either may
+-- lack the last of what its master acknowledged. `real` is 0 for a channel that somebody asked for and 1
 -- for one that has had events, of which forgetting may have left none.
 --
 -- News is told on the shard channel that has the stream's name: the events themselves, as core/replica.hpp has them, or
@@ -28,14 +29,24 @@
 local MOST = 64
 local SECOND = 1000000
 
-local reign  -- of this process, in which the library was loaded anew
+local loaded  -- names this process and the loading of this library
+local reign
+local asked = 0
 
 local function reign_now()
-  if not reign then
+  if not loaded then
     local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
     local now = redis.call('TIME')
-    reign = string.format('%s%x', string.sub(run_id, 1, 12), tonumber(now[1]) * 1000000 + tonumber(now[2]))
+    loaded = string.format('%s%x', string.sub(run_id, 1, 12), tonumber(now[1]) * SECOND + tonumber(now[2]))
   end
+  local clock = redis.call('TIME')
+  local now = tonumber(clock[1]) * SECOND + tonumber(clock[2])
+  -- No Redis becomes a replica and a master again between two calls that follow so closely.
+  if not reign or now - asked > SECOND / 10 or now < asked then
+    local taken_over = string.match(redis.call('INFO', 'replication'), 'second_repl_offset:(%-?%d+)')
+    reign = string.format('%s%x', loaded, tonumber(taken_over) + 1)
+  end
+  asked = now
   return reign
 end
 
@@ -226,18 +237,20 @@ local function part_of(entry, skip, take)
   return string.sub(entry.block, from, at - 1)
 end
 
--- The events from `start` to `stop`, as far as they are there without a hole: how many, and their blocks.
-local function blocks_of(key, start, stop)
+-- The events from `start` to `stop`, as far as they are there without a hole, and no more once there are `enough` bytes:
+-- how many, and their blocks.
+local function blocks_of(key, start, stop, enough)
   local blocks, count = {}, 8
-  local offset = start
+  local offset, size = start, 0
   local found
   repeat
     local from, to = string.format('%d', offset), string.format('%d', stop + MOST)
     found = redis.call('XRANGE', key, from, to, 'COUNT', count)
     for _, raw in ipairs(found) do
       local entry = entry_of(raw)
-      if offset > stop or entry.first > offset then return offset - start, blocks end
+      if offset > stop or entry.first > offset or size >= enough then return offset - start, blocks end
       blocks[#blocks + 1] = part_of(entry, offset - entry.first, stop - offset + 1)
+      size = size + #blocks[#blocks]
       offset = math.min(entry.last, stop) + 1
     end
     count = math.min(2 * count, 256)
@@ -247,7 +260,7 @@ end
 
 -- KEYS  the stream
 -- ARGV  since, until, epoch ('' for none of these), most events, 1 for the newest of them, how many newest events count,
---       and the time from which on events count
+--       the time from which on events count, and how many bytes are enough
 -- {offset of the newest event, epoch, its time, offset of the first event that can be read, reason of the gap or '',
 --  gap from, gap to, the events as core/replica.hpp has them}; the epoch alone when it has to be renewed; nothing when
 -- there is no stream
@@ -283,7 +296,7 @@ local function read(keys, args)
   end
   local count, blocks = 0, {}
   if start <= stop then
-    count, blocks = blocks_of(key, start, stop)
+    count, blocks = blocks_of(key, start, stop, tonumber(args[8]))
   elseif not since then
     start = last + 1
   end

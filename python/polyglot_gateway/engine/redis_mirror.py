@@ -25,6 +25,9 @@ from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidPara
 MOST_ASKED = 100
 """Requests that one round answers; what is new comes between the rounds."""
 PAGE = 1000
+PAGE_BYTES = 1 << 20
+MOST_AT_ONCE = 50
+"""Channels that Redis is asked for at a time, each for a page."""
 _LOOK_SECONDS = 1.0
 _DOWN_SECONDS = 0.25
 
@@ -178,6 +181,10 @@ class RedisMirror:
         for place, ask in asked:
             asks.setdefault(place, []).append(ask)
         places = list(self._stale.union(asks))
+        for begin in range(0, len(places), MOST_AT_ONCE):
+            self._bring_up_some(places[begin : begin + MOST_AT_ONCE], asks)
+
+    def _bring_up_some(self, places: list[Place], asks: dict[Place, list[_Ask]]) -> None:
         found = self._found(places)
         for place in places:
             answer = found[place]
@@ -223,8 +230,8 @@ class RedisMirror:
     def _next(self, place: Place, state: ChannelInfo) -> Query:
         """What Redis has behind that, or where it stands when nobody here is behind yet."""
         if not self._gateway.holds(*place):
-            return Query(0, limit=PAGE) if place in self._copied else Query()
-        return Query(state.last_offset, epoch=state.epoch, limit=PAGE)
+            return Query(0, limit=PAGE, enough=PAGE_BYTES) if place in self._copied else Query()
+        return Query(state.last_offset, epoch=state.epoch, limit=PAGE, enough=PAGE_BYTES)
 
     def _take(self, place: Place, state: ChannelInfo, query: Query, answer: Answer) -> bool:
         """Whether the history has all that Redis had."""
@@ -254,7 +261,7 @@ class RedisMirror:
             first = max(found.first, ask.since + 1) if follows else found.first
             if state.first_offset <= first:
                 return
-            query = Query(first - 1, epoch=state.epoch, limit=PAGE)
+            query = Query(first - 1, epoch=state.epoch, limit=PAGE, enough=PAGE_BYTES)
             (answer,) = self._reader.read_all([(*place, query)])
             if self._replace(place, state.epoch, answer):
                 return
@@ -265,7 +272,7 @@ class RedisMirror:
         replicas = [answer.events]
         since = _last_of(answer.events)
         while since < answer.last:
-            query = Query(since, epoch=answer.epoch, limit=PAGE)
+            query = Query(since, epoch=answer.epoch, limit=PAGE, enough=PAGE_BYTES)
             (answer,) = self._reader.read_all([(*place, query)])
             if answer.gap is not None:
                 return False

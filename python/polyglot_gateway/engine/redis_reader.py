@@ -31,6 +31,8 @@ class Query(NamedTuple):
     """Only so many newest events count."""
     ttl: float = 0.0
     """Only events that are at most so many seconds old count; 0: all."""
+    enough: int = ALL
+    """After so many bytes of events there are no more."""
 
 
 class Answer(NamedTuple):
@@ -140,7 +142,7 @@ class RedisReader:
             "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
             "" if query.since is None else query.since, "" if query.until is None else query.until,
             str(int(query.epoch, 16)) if query.epoch else "", query.limit, int(query.reverse),
-            min(query.size, self._layout.history_size), not_before if query.ttl else 0,
+            min(query.size, self._layout.history_size), not_before if query.ttl else 0, query.enough,
         ]  # fmt: skip
 
     @staticmethod
