@@ -66,6 +66,7 @@ class Node:
                 if connection._sock is not None:
                     # What is on its way goes no further, instead of being done when the network is well again.
                     connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    connection._sock.close()
                 connection.disconnect()  # type: ignore[no-untyped-call]
         self._pool.release(connection)
 
