@@ -227,14 +227,17 @@ def test_a_key_counts_across_workers(redis: RedisServer, workers: Callable[[], W
     assert (again.replayed, again.spooled, again.offset > 0) == (True, False, True)
 
 
-def test_what_redis_refuses_goes_on_waiting(redis: RedisServer, worker: Worker) -> None:
+def test_what_redis_refuses_goes_on_waiting(
+    redis: RedisServer, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_forwarder, "SETTLE_SECONDS", 1.0)
     redis.kill()
     publish(worker, 1)
     redis.start()
-    redis.client.set("polyglot:{demo:room}", "no stream")
-    wait_until(lambda: "WRONGTYPE" in worker._forwarder._said, "Redis to refuse it")
+    redis.client.config_set("maxmemory", 1)
+    wait_until(lambda: "maxmemory" in worker._forwarder._said, "Redis to refuse it")
     assert worker.spool()["events"] == 1
-    redis.client.delete("polyglot:{demo:room}")
+    redis.client.config_set("maxmemory", 0)
     wait_until(lambda: is_empty(worker), "it to be forwarded")
     assert kept(worker) == [1]
 
