@@ -284,6 +284,8 @@ def test_a_spool_that_is_full_refuses(redis: RedisServer, instance: Callable[...
     assert "The spool is full." in refused["error"]
     assert metric(one, "polyglot_spool_full_total") == 6
     assert metric(one, "polyglot_spool_bytes") <= 2 * 65536
+    ready = wait_until(lambda: (r := one.request("GET", "/ready")).status == 503 and r, "/ready to say it")
+    assert json.loads(ready.body)["reasons"][0].endswith("The spool is full.")
     redis.start()
     wait_until(lambda: is_empty(one), "the spool to be empty")
     assert len(everything(one)) == taken

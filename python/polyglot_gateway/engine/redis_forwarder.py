@@ -137,7 +137,8 @@ class Forwarder:
             self._spool.done(file, file.size, file.events)
             return
         records = [record for _, record in found]
-        there = self._there([record for record in records if record.unknown or file in self._doubtful])
+        doubtful = file in self._doubtful
+        there = self._there([record for record in records if record.unknown or doubtful])
         self._doubtful.add(file)  # until all that is sent now is answered
         left = [record for record in records if record.id not in there]
         for place, code, message in self._appender.forward(left) if left else ():
@@ -148,7 +149,9 @@ class Forwarder:
             _log.error(
                 "an event that waited is lost", reason=message, id=_id_of(left[place]), channel=left[place].channel
             )
-        self._doubtful.discard(file)
+        # The machine may have ended before it was on the disk how far the file was forwarded.
+        if not (doubtful and there):
+            self._doubtful.discard(file)
         self._spool.done(file, found[-1][0], len(found))
 
     def _there(self, doubtful: list[Record]) -> set[bytes]:

@@ -56,6 +56,7 @@ class Spool:
         self._most_bytes = most_bytes
         self._keys: dict[bytes, _First] = {}
         self._failure = ""
+        self._full = False  # something had no room since it was last empty
         self._closed = threading.Event()
         try:
             self.file = SpoolFile.create(folder, sync=durability == "sync")
@@ -66,9 +67,7 @@ class Spool:
 
     def trouble(self) -> str:
         """Why nothing can be taken, one sentence; empty when it can."""
-        if self._failure:
-            return self._failure
-        return "The spool is full." if self.file.size >= self._most_bytes else ""
+        return self._failure or ("The spool is full." if self._full else "")
 
     def figures(self) -> dict[str, int]:
         """Events and bytes that wait, of all workers of this host."""
@@ -109,6 +108,7 @@ class Spool:
                     record = Record(*channels[call], id_, time, key or id_, event_hash, envelope, unknown).packed()
                     if len(record) > room:
                         full.append((call, event))
+                        self._full = True
                         room = 0  # nor may a smaller one overtake it
                         continue
                     room -= len(record)
@@ -136,6 +136,7 @@ class Spool:
             if not self.file.events:
                 self._keys.clear()
                 self._failure = ""
+                self._full = False
         self._gateway.count("forwarded", events)
 
     def close(self) -> None:
@@ -157,7 +158,7 @@ class Spool:
 
     def _refuse(self, calls: _core.AppendCalls, events: list[tuple[int, int]], why: EngineUnavailable) -> None:
         if events:
-            said = f"{why.message} {self._failure or 'The spool is full.'}"
+            said = f"{why.message} {self.trouble()}"
             for call, event in events:
                 calls.refuse_event(call, event, why.code, said)
             self._gateway.count("spool_full", len(events))

@@ -211,6 +211,21 @@ def test_a_worker_that_ends_while_it_forwards_leaves_nothing_twice(
     assert kept(two) == list(range(2500))
 
 
+def test_a_file_that_is_as_it_was_before_it_was_forwarded(redis: RedisServer, workers: Callable[[], Worker]) -> None:
+    """As the end of the machine can leave it: nothing of what was written last was on the disk."""
+    one = workers()
+    redis.kill()
+    for number in range(2500):
+        publish(one, number)
+    before = one._spool.file.path.read_bytes()
+    redis.start()
+    wait_until(lambda: is_empty(one), "all to be forwarded")
+    redis.client.delete(*redis.client.keys("*:key:*"))
+    (one._spool.folder / "before.spool").write_bytes(before)
+    wait_until(lambda: not (one._spool.folder / "before.spool").exists(), "it to be forwarded again")
+    assert kept(one) == list(range(2500))
+
+
 def test_a_key_counts_across_workers(redis: RedisServer, workers: Callable[[], Worker]) -> None:
     one, two = workers(), workers()
     redis.kill()
