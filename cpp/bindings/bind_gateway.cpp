@@ -195,8 +195,8 @@ void bind_preparing(py::class_<OpenGateway>& type) {
             std::vector<core::Submission::Stored> stored;
             stored.reserve(events.size());
             for (const auto& [app, channel, id, time, key, event_hash, envelope] : events) {
-              stored.push_back({app, channel, core::Ulid{}, time,
-                                core::IdempotencyKey({}, event_hash), std::string(view_of(envelope))});
+              stored.push_back({app, channel, core::Ulid{}, time, core::IdempotencyKey({}, event_hash),
+                                std::string(view_of(envelope))});
               copy_to(id, stored.back().id);
               copy_to(key, stored.back().key.key);
             }

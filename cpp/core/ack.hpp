@@ -15,7 +15,7 @@ struct Ack {
   TimeUs time;
   std::uint64_t offset;
   std::uint64_t epoch;
-  bool replayed;  // it had been taken before, under the same idempotency key
+  bool replayed;         // it had been taken before, under the same idempotency key
   bool spooled = false;  // it waits on this host for its engine, which will say offset and epoch
 };
 

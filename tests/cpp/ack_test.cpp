@@ -21,8 +21,7 @@ TEST(Ack, IsAnObjectOfJson) {
 TEST(Ack, SaysOfWhatWaitsThatItsPlaceIsNotKnown) {
   std::string text;
   append_ack_json(text, {kId, kTime, 0, 0, true, true});
-  EXPECT_EQ(text, R"({"id":")" + event_id_text(kId) +
-                      R"(","timestamp":"2025-11-17T18:39:56.107549Z","spooled":true})");
+  EXPECT_EQ(text, R"({"id":")" + event_id_text(kId) + R"(","timestamp":"2025-11-17T18:39:56.107549Z","spooled":true})");
 }
 
 TEST(Ack, HasRoomForTheLargestNumbers) {

@@ -94,8 +94,8 @@ TEST_F(SubmissionTest, SaysWhichEventsWait) {
     return R"("id":")" + event_id_text(append.id) + R"(","timestamp":")" + timestamp_text(append.time) +
            R"(","spooled":true)";
   };
-  EXPECT_EQ(submission->results(), R"({"results":[{"channel":"a",)" + ack(0) + R"(},{"channel":"b",)" + ack(1) +
-                                       R"(,"replayed":true}]})");
+  EXPECT_EQ(submission->results(),
+            R"({"results":[{"channel":"a",)" + ack(0) + R"(},{"channel":"b",)" + ack(1) + R"(,"replayed":true}]})");
   gateway_->count(*submission);
   EXPECT_EQ(gateway_->counters().total(Counter::publishes), 1U);
   EXPECT_EQ(gateway_->counters().total(Counter::spooled), 1U);

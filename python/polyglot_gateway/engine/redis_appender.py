@@ -141,15 +141,14 @@ class RedisAppender:
         """Append what waited; each is kept once, however often this is tried within five minutes.
 
         Returns:
-            Of each that was refused, its place, the code and the message.
+            Of each that was refused, or of which it is not known, its place, the code and the message.
 
         Raises:
-            EngineDown: As append.
+            EngineDown: Of none it is known.
             EngineUnavailable: They were not sent.
         """
         submission = self._gateway.restore([record.restored() for record in records])
-        for _, error in self._send_now(_core.AppendCalls(self._gateway, self.layout, [submission])).values():
-            raise error
+        self._send_now(_core.AppendCalls(self._gateway, self.layout, [submission]))
         return submission.refusals()
 
     def _send_now(self, calls: _core.AppendCalls) -> dict[int, tuple[Place, EngineDown]]:

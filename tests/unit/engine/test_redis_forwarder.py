@@ -3,12 +3,13 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisCluster, RedisServer
 from tests.serving import wait_until
 
 from polyglot_gateway import _core
@@ -22,17 +23,17 @@ Worker = RedisEngine
 
 
 @pytest.fixture
-def workers(tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Worker]]:
+def workers(tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Worker]]:
     """Starts one more worker of the same instance."""
     monkeypatch.setattr(redis_forwarder, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(redis_forwarder, "ADOPT_SECONDS", 0.1)
     with contextlib.ExitStack() as stack:
 
-        def start() -> Worker:
+        def start(url: str = redis.url) -> Worker:
             local = EmbeddedEngine(str(tmp_path / "data"), history_bytes=1 << 20, max_channels=10)
             local.configure(_core.Access(development=True), _core.Rules(_core.ChannelRule(history_size=5000)))
             spool = Spool(local.gateway, tmp_path / "data" / "spool", most_bytes=64 << 20, durability="process")
-            engine = RedisEngine(local, redis.url, history_size=5000, spool=spool)
+            engine = RedisEngine(local, url, history_size=5000, spool=spool)
             stack.callback(engine.close)
             return engine
 
@@ -247,7 +248,8 @@ def test_what_redis_refuses_goes_on_waiting(
 ) -> None:
     monkeypatch.setattr(redis_forwarder, "SETTLE_SECONDS", 1.0)
     redis.kill()
-    publish(worker, 1)
+    assert worker.degraded()
+    publish(worker, 1)  # so it is known not to be sent
     redis.start()
     redis.client.config_set("maxmemory", 1)
     wait_until(lambda: "maxmemory" in worker._forwarder._said, "Redis to refuse it")
@@ -255,6 +257,38 @@ def test_what_redis_refuses_goes_on_waiting(
     redis.client.config_set("maxmemory", 0)
     wait_until(lambda: is_empty(worker), "it to be forwarded")
     assert kept(worker) == [1]
+
+
+def test_redis_has_to_answer_for_a_while(redis: RedisServer, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was sent before it fell silent may be done as late as that."""
+    monkeypatch.setattr(redis_forwarder, "SETTLE_SECONDS", 1.0)
+    redis.kill()
+    publish(worker, 1)
+    began = time.monotonic()
+    redis.start()
+    wait_until(lambda: is_empty(worker), "all to be forwarded")
+    assert time.monotonic() - began >= 1.0
+
+
+def test_a_master_of_a_cluster_that_is_gone(tmp_path: Path, workers: Callable[..., Worker]) -> None:
+    with contextlib.closing(RedisCluster(tmp_path / "cluster")) as cluster:
+        worker = workers(cluster.url)
+        owner = {name: cluster.master_of(f"polyglot:{{demo:{name}}}") for name in map(str, range(20))}
+        gone = owner["0"]
+        others = {name for name, master in owner.items() if master is not gone}
+        assert others
+        for name in owner:
+            assert publish(worker, "before", name).offset == 1
+        gone.kill()
+        body = json.dumps({"channels": list(owner), "type": "t", "data": "one"}).encode()
+        results = json.loads(worker.broadcast("demo", body))["results"]
+        assert {result["channel"] for result in results if result.get("offset") == 2} == others
+        assert {result["channel"] for result in results if "spooled" in result} == set(owner) - others
+        assert all(publish(worker, "two", name).spooled for name in owner), "nothing overtakes what waits"
+        gone.start()
+        wait_until(lambda: is_empty(worker), "all to be forwarded")
+        for name in owner:
+            assert kept(worker, name) == (["before"] if name in others else []) + ["one", "two"]
 
 
 def test_what_waits_is_left_to_the_next_start(redis: RedisServer, workers: Callable[[], Worker]) -> None:
