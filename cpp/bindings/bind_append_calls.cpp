@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <charconv>
+#include <cstring>
 
 #include "bind_submission.hpp"
 
@@ -31,6 +32,18 @@ void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) 
       throw wrong;
     }
   }
+}
+
+core::Append& event_of(OpenAppendCalls& open, std::size_t call, std::size_t event) {
+  if (call >= open.get().size() || event >= open.get().events(call).size()) {
+    throw py::index_error("there is no such event");
+  }
+  return *open.get().events(call)[event];
+}
+
+template <typename Array>
+py::bytes bytes_of(const Array& array) {
+  return {reinterpret_cast<const char*>(array.data()), sizeof(array)};
 }
 
 }  // namespace
@@ -103,6 +116,43 @@ void bind_append_calls(py::module_& module) {
             open.get().refused(call, core::Status(code_named(code), message));
           },
           "call"_a, "code"_a, "message"_a)
+      .def(
+          "events",
+          [](OpenAppendCalls& open, std::size_t call) {
+            if (call >= open.get().size()) throw py::index_error("there is no such call");
+            py::list events;
+            for (const core::Append* append : open.get().events(call)) {
+              const bool keyed = append->key != nullptr;
+              events.append(py::make_tuple(
+                  bytes_of(append->id), append->time, keyed ? bytes_of(append->key->key) : py::bytes(),
+                  keyed ? append->key->event_hash : 0, to_bytes({append->envelope.data(), append->envelope.size()})));
+            }
+            return events;
+          },
+          "call"_a)
+      .def(
+          "spooled",
+          [](OpenAppendCalls& open, std::size_t call, std::size_t event) {
+            core::AppendCalls::spooled(event_of(open, call, event));
+          },
+          "call"_a, "event"_a)
+      .def(
+          "repeated",
+          [](OpenAppendCalls& open, std::size_t call, std::size_t event, const py::bytes& id, std::int64_t time,
+             std::uint64_t event_hash) {
+            core::Ulid ulid;
+            if (view_of(id).size() != ulid.size()) throw py::value_error("an id has 16 bytes");
+            std::memcpy(ulid.data(), view_of(id).data(), ulid.size());
+            core::AppendCalls::repeated(event_of(open, call, event), ulid, time, event_hash);
+          },
+          "call"_a, "event"_a, "id"_a, "time"_a, "event_hash"_a)
+      .def(
+          "refuse_event",
+          [](OpenAppendCalls& open, std::size_t call, std::size_t event, const std::string& code,
+             const std::string& message) {
+            event_of(open, call, event).status = core::Status(code_named(code), message);
+          },
+          "call"_a, "event"_a, "code"_a, "message"_a)
       .def("finish", [](OpenAppendCalls& open) { open.finish(core::Status()); })
       .def(
           "fail",

@@ -2,8 +2,10 @@
 
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bind_submission.hpp"
@@ -17,13 +19,13 @@ py::object ack_of(const core::Ack& ack) {
   thread_local std::string body;
   body.clear();
   core::append_ack_json(body, ack);
-  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}
+  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}, if it has an epoch.
   constexpr std::size_t kId = 7;
   constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
   const std::size_t epoch = body.size() - core::kEpochLength - 2;
   const auto text = [](std::size_t begin, std::size_t size) { return py::str(body.data() + begin, size); };
   return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
-              text(epoch, core::kEpochLength), ack.replayed, to_bytes(body));
+              ack.spooled ? py::str() : text(epoch, core::kEpochLength), ack.replayed, to_bytes(body), ack.spooled);
 }
 
 namespace {
@@ -149,6 +151,15 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
 }
 
+// App, channel, id, time, idempotency key, hash of the event, envelope.
+using StoredEvent = std::tuple<std::string, std::string, py::bytes, std::int64_t, py::bytes, std::uint64_t, py::bytes>;
+
+template <typename Array>
+void copy_to(const py::bytes& bytes, Array& array) {
+  if (view_of(bytes).size() != sizeof(array)) throw py::value_error("it does not have 16 bytes");
+  std::memcpy(array.data(), view_of(bytes).data(), sizeof(array));
+}
+
 void bind_preparing(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
@@ -177,7 +188,21 @@ void bind_preparing(py::class_<OpenGateway>& type) {
               return gateway.prepare_broadcast(app, text, {key, source_ip, user_id});
             });
           },
-          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+      .def(
+          "restore",
+          [](const OpenGateway& open, const std::vector<StoredEvent>& events) {
+            std::vector<core::Submission::Stored> stored;
+            stored.reserve(events.size());
+            for (const auto& [app, channel, id, time, key, event_hash, envelope] : events) {
+              stored.push_back({app, channel, core::Ulid{}, time, core::IdempotencyKey({}, event_hash),
+                                std::string(view_of(envelope))});
+              copy_to(id, stored.back().id);
+              copy_to(key, stored.back().key.key);
+            }
+            return OpenSubmission(open.share(), std::move(stored));
+          },
+          "events"_a);
 }
 
 core::Replica replica_of(const std::vector<py::bytes>& pages) {
@@ -321,6 +346,16 @@ void bind_gateway(py::module_& module) {
           "count_refused",
           [](const OpenGateway& open, const std::string& code) { open.get().counters().add_refused(code_named(code)); },
           "code"_a)
+      .def(
+          "count",
+          [](const OpenGateway& open, const std::string& name, std::uint64_t n) {
+            for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
+              const auto counter = static_cast<Counter>(i);
+              if (core::counter_name(counter) == name) return open.get().counters().add(counter, n);
+            }
+            throw py::key_error(name);
+          },
+          "name"_a, "n"_a)
       .def("counters", [](const OpenGateway& open) { return counters_of(open.get().counters()); })
       .def("latencies",
            [](const OpenGateway& open) {

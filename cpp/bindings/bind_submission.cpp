@@ -10,11 +10,20 @@ void bind_submission(py::module_& module) {
              const core::Append& append = open.get().appends().front();
              check(append.status);
              open.gateway().count(open.get());
-             return ack_of({append.id, append.time, append.offset, append.epoch, append.replayed});
+             return ack_of(append.ack());
            })
-      .def("results", [](OpenSubmission& open) {
-        open.gateway().count(open.get());
-        return to_bytes(open.get().results());
+      .def("results",
+           [](OpenSubmission& open) {
+             open.gateway().count(open.get());
+             return to_bytes(open.get().results());
+           })
+      .def("refusals", [](OpenSubmission& open) {
+        py::list refusals;
+        for (std::size_t i = 0; i < open.get().appends().size(); ++i) {
+          const core::Status& status = open.get().appends()[i].status;
+          if (!status.ok()) refusals.append(py::make_tuple(i, core::code_info(status.code()).name, status.message()));
+        }
+        return refusals;
       });
 }
 

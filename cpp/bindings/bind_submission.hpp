@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bind_gateway.hpp"
 
@@ -20,6 +21,9 @@ class OpenSubmission {
         body_(std::move(body)),
         channel_(std::make_unique<std::string>(channel)),
         submission_(value_or_raise(prepare(*gateway_, view_of(body_), std::string_view(*channel_)))) {}
+
+  OpenSubmission(std::shared_ptr<core::Gateway> gateway, std::vector<core::Submission::Stored> stored)
+      : gateway_(std::move(gateway)), submission_(std::make_unique<core::Submission>(std::move(stored))) {}
 
   core::Gateway& gateway() const { return *gateway_; }
   core::Submission& get() const { return *submission_; }

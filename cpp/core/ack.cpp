@@ -10,6 +10,7 @@ namespace polyglot::core {
 void append_ack_members(std::string& out, const Ack& ack) {
   constexpr std::string_view kId = R"("id":")";
   constexpr std::string_view kTime = R"(","timestamp":")";
+  constexpr std::string_view kSpooled = R"(","spooled":true)";
   constexpr std::string_view kOffset = R"(","offset":)";
   constexpr std::string_view kEpoch = R"(,"epoch":")";
   char text[kId.size() + kEventIdLength + kTime.size() + kTimestampLength + kOffset.size() + kMaxOffsetLength +
@@ -25,12 +26,16 @@ void append_ack_members(std::string& out, const Ack& ack) {
   put(kTime);
   write_timestamp(ack.time, at);
   at += kTimestampLength;
-  put(kOffset);
-  at += write_offset(ack.offset, at) - 1;  // it is written as its digits and a closing brace
-  put(kEpoch);
-  write_epoch(ack.epoch, at);
-  at += kEpochLength;
-  *at++ = '"';
+  if (ack.spooled) {
+    put(kSpooled);
+  } else {
+    put(kOffset);
+    at += write_offset(ack.offset, at) - 1;  // it is written as its digits and a closing brace
+    put(kEpoch);
+    write_epoch(ack.epoch, at);
+    at += kEpochLength;
+    *at++ = '"';
+  }
   out.append(text, at);
 }
 

@@ -102,6 +102,10 @@ std::vector<std::span<Append* const>> entries_of(const std::vector<Append*>& app
   return entries;
 }
 
+Status mismatch() {
+  return {Code::idempotency_mismatch, "The Idempotency-Key was used before in this channel, with another body."};
+}
+
 }  // namespace
 
 std::string RedisLayout::stream(std::string_view app, std::string_view channel) const {
@@ -204,8 +208,23 @@ bool AppendCalls::replayed(std::size_t call, std::size_t entry, std::string_view
 }
 
 void AppendCalls::mismatched(std::size_t call, std::size_t entry) {
-  keyed(call, entry).status =
-      Status(Code::idempotency_mismatch, "The Idempotency-Key was used before in this channel, with another body.");
+  keyed(call, entry).status = mismatch();
+}
+
+void AppendCalls::spooled(Append& append) {
+  append.status = {};
+  append.spooled = true;
+}
+
+void AppendCalls::repeated(Append& append, const Ulid& id, TimeUs time, std::uint64_t event_hash) {
+  if (append.key == nullptr || append.key->event_hash != event_hash) {
+    append.status = mismatch();
+    return;
+  }
+  spooled(append);
+  append.id = id;
+  append.time = time;
+  append.replayed = true;
 }
 
 void AppendCalls::refused(std::size_t call, const Status& status) {

@@ -63,6 +63,13 @@ class AppendCalls {
   // Of all its events.
   void refused(std::size_t call, const Status& status);
 
+  // Its events in order. What follows says what became of one of them while the engine did not answer.
+  std::span<Append* const> events(std::size_t call) const { return calls_[call].appends; }
+  // It waits on this host, whatever was said of it before.
+  static void spooled(Append& append);
+  // Another one waits under its key.
+  static void repeated(Append& append, const Ulid& id, TimeUs time, std::uint64_t event_hash);
+
  private:
   struct Call {
     std::string_view app;

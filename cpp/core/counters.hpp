@@ -28,10 +28,13 @@ enum class Counter : std::uint8_t {
   evictions,          // channels evicted to make room
   forgets,            // pasts forgotten on request
   slow_readers,       // sockets closed because they read too slowly
+  spooled,            // acknowledged events that wait, or waited, on this host for their engine
+  forwarded,          // of these, those that the engine has got
+  spool_full,         // events refused because no more can wait
   refused_first = 32  // refusals by code: refused_first + code
 };
 static_assert(static_cast<std::size_t>(Counter::refused_first) + kCodeCount <= kCounters);
-inline constexpr std::size_t kNamedCounters = static_cast<std::size_t>(Counter::slow_readers) + 1;
+inline constexpr std::size_t kNamedCounters = static_cast<std::size_t>(Counter::spool_full) + 1;
 std::string_view counter_name(Counter counter);
 
 enum class Timer : std::uint8_t { publish, history };

@@ -175,7 +175,7 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
     counters_.add(Counter::publish_bytes, append.envelope.size());
   }
   counters_.add_time(Timer::publish, clock_() - began);
-  return Ack{append.id, append.time, append.offset, append.epoch, append.replayed};
+  return append.ack();
 }
 
 Result<std::unique_ptr<Submission>> Gateway::prepare(std::string_view app, std::string_view channel,
@@ -250,6 +250,7 @@ void Gateway::count(const Submission& submission) {
     } else {
       counters_.add(Counter::publishes);
       counters_.add(Counter::publish_bytes, append.envelope.size());
+      if (append.spooled) counters_.add(Counter::spooled);
     }
   }
   counters_.add_time(Timer::publish, clock_() - submission.began_ns());

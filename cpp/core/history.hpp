@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/ack.hpp"
 #include "core/buffer.hpp"
 #include "core/channel_table.hpp"
 #include "core/counters.hpp"
@@ -44,6 +45,10 @@ struct Append {
   std::uint64_t epoch = 0;
   // True when the key was known: id, time, offset and epoch are then those of the first time, and nothing was appended.
   bool replayed = false;
+  // True when it waits on this host for its engine; offset and epoch are not known yet.
+  bool spooled = false;
+
+  Ack ack() const { return {id, time, offset, epoch, replayed, spooled}; }
 };
 
 inline constexpr std::size_t kMaxMessage = 65536;  // bytes of a message to the feeds

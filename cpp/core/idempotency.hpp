@@ -23,6 +23,8 @@ struct IdempotencyKey {
   // `type` and `data` are the event's, as sent: two bodies that say the same event are the same request.
   IdempotencyKey(std::string_view app, std::string_view channel, std::string_view key, std::string_view type,
                  std::string_view data);
+  // One that was made before.
+  IdempotencyKey(const std::array<std::uint64_t, 2>& made, std::uint64_t hash) : key(made), event_hash(hash) {}
   std::array<std::uint64_t, 2> key;
   std::uint64_t event_hash;
 };

@@ -10,6 +10,20 @@ constexpr std::size_t kResultWrapping = 192;    // the same of an acknowledgemen
 
 }  // namespace
 
+Submission::Submission(std::vector<Stored> stored) : began_ns_(0), stored_(std::move(stored)) {
+  appends_.reserve(stored_.size());
+  for (Stored& one : stored_) {
+    const std::size_t size = one.envelope.size();
+    one.envelope.append(kMaxOffsetLength, '\0');
+    appends_.push_back({.app = one.app,
+                        .channel = one.channel,
+                        .envelope = {one.envelope.data(), size},
+                        .id = one.id,
+                        .time = one.time,
+                        .key = &one.key});
+  }
+}
+
 void Submission::serialise(const Origin& origin, EventIds& ids) {
   std::size_t expected = 0;
   for (const Item& item : items_) {
@@ -49,7 +63,7 @@ std::string Submission::results() const {
     const Append* const done = item.status.ok() ? &*append++ : nullptr;
     const Status& status = done != nullptr ? done->status : item.status;
     if (status.ok()) {
-      append_ack_members(reply, {done->id, done->time, done->offset, done->epoch, done->replayed});
+      append_ack_members(reply, done->ack());
       if (done->replayed) reply.append(",\"replayed\":true");
     } else {
       const CodeInfo& info = code_info(status.code());

@@ -35,6 +35,16 @@ class Submission {
   // `channels` of the items, and the texts of their events, have to stay where they are for as long as this lives.
   Submission(std::string_view app, std::vector<Item> items, std::int64_t began_ns)
       : app_(app), items_(std::move(items)), began_ns_(began_ns) {}
+  // Events that were serialised before, to be appended as they are. It has no items.
+  struct Stored {
+    std::string app;
+    std::string channel;
+    Ulid id;
+    TimeUs time;
+    IdempotencyKey key;
+    std::string envelope;
+  };
+  explicit Submission(std::vector<Stored> stored);
   Submission(const Submission&) = delete;
   Submission& operator=(const Submission&) = delete;
 
@@ -66,6 +76,7 @@ class Submission {
   const std::int64_t began_ns_;
   std::string envelopes_;
   std::vector<IdempotencyKey> keys_;
+  std::vector<Stored> stored_;
   std::vector<Append> appends_;
 };
 

@@ -42,8 +42,10 @@ void HttpSession::answer_append(const Status& status, const core::Submission& su
   const core::Append& append = submission.appends().front();
   if (!append.status.ok()) return refuse_later(append.status);
   std::string json;
-  core::append_ack_json(json, {append.id, append.time, append.offset, append.epoch, append.replayed});
-  answer_later({.body = json, .fields = append.replayed ? "Idempotency-Replayed: true\r\n" : ""});
+  core::append_ack_json(json, append.ack());
+  answer_later({.status = append.spooled ? 202 : 200,
+                .body = json,
+                .fields = append.replayed ? "Idempotency-Replayed: true\r\n" : ""});
 }
 
 void HttpSession::answer_later(const Reply& reply) {

@@ -267,7 +267,7 @@ void PhoenixSocket::append(const PhoenixMessage& message, const core::Sender& se
                                       topic = std::string(message.topic_json)](const Answer& kept) {
     if (!kept.status.ok()) return refuse(join_ref, ref, topic, kept.status);
     std::string response;
-    core::append_ack_json(response, {kept.append.id, kept.append.time, kept.append.offset, kept.append.epoch, false});
+    core::append_ack_json(response, kept.append.ack());
     std::string out;
     append_reply(out, join_ref, ref, topic, true, response);
     transport_.send_message(out);

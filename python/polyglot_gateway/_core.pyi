@@ -238,6 +238,9 @@ class Submission:
     def results(self) -> bytes:
         """The answer to `prepare_batch` and `prepare_broadcast`: `{"results":[…]}`."""
 
+    def refusals(self) -> list[tuple[int, str, str]]:
+        """Of each event that the engine refused: its place, the code and the message."""
+
 @final
 class RedisLayout:
     """How an engine in Redis keeps its events (core/append_calls.hpp)."""
@@ -280,6 +283,18 @@ class AppendCalls:
 
     def refuse(self, call: int, code: str, message: str) -> None:
         """Redis took none of the call's events."""
+
+    def events(self, call: int) -> list[tuple[bytes, int, bytes, int, bytes]]:
+        """Of each event of the call: id, time, idempotency key (b"": none), hash of the event, envelope."""
+
+    def spooled(self, call: int, event: int) -> None:
+        """The event waits on this host."""
+
+    def repeated(self, call: int, event: int, id: bytes, time: int, event_hash: int) -> None:
+        """Another event waits on this host under its key; it is this one again, or a mismatch."""
+
+    def refuse_event(self, call: int, event: int, code: str, message: str) -> None:
+        """Nobody took the event."""
 
     def finish(self) -> None:
         """Every call is settled or refused: answer whoever waits for it."""
@@ -348,6 +363,12 @@ class Gateway:
     def prepare_broadcast(
         self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> Submission: ...
+    def restore(self, events: list[tuple[str, str, bytes, int, bytes, int, bytes]]) -> Submission:
+        """Events to be appended as they are: app, channel, id, time, idempotency key, hash of the event, envelope.
+
+        Id and key have 16 bytes.
+        """
+
     def history(
         self,
         app: str,
@@ -385,6 +406,9 @@ class Gateway:
 
     def count_refused(self, code: str) -> None:
         """Count one refused request in the segment's counters."""
+
+    def count(self, name: str, n: int) -> None:
+        """Add to a counter. KeyError when there is none of this name."""
 
     def counters(self) -> dict[str, int]:
         """Totals of all workers, living and dead; refusals as "refused.<code>"."""

@@ -16,6 +16,7 @@ import structlog
 
 from polyglot_gateway import _core, gateway
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.engine.spool_file import waiting
 from polyglot_gateway.gateway.tokens import Tokens, load_hook
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.logs import configure_logs
@@ -26,6 +27,7 @@ from polyglot_gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from polyglot_gateway.engine.redis import RedisEngine
+    from polyglot_gateway.engine.redis_spool import Spool
 
 _log = structlog.get_logger("polyglot_gateway.app")
 
@@ -56,7 +58,19 @@ def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
         prefix=settings.redis_prefix,
         history_size=settings.history_size,
         seconds=settings.redis_ttl,
+        spool=_spool_of(settings, engine),
     )
+
+
+def _spool_of(settings: Settings, engine: EmbeddedEngine) -> Spool | None:
+    from polyglot_gateway.engine.redis_spool import Spool  # noqa: PLC0415
+
+    folder = settings.data_dir / "spool"
+    if settings.on_engine_down == "spool":
+        return Spool(engine.gateway, folder, most_bytes=settings.spool_bytes, durability=settings.durability)
+    if left := waiting(folder)[0]:
+        _log.warning(f"{left} acknowledged events wait in {folder}; start with ON_ENGINE_DOWN=spool to forward them")
+    return None
 
 
 class Application:
@@ -86,7 +100,7 @@ class Application:
         self.hub = Hub(engine.follow)
         health = Health(
             engine,
-            self._reasons,
+            lambda: self._reasons() + engine.degraded(),
             version=_core.__version__,
             environment=settings.polyglot_env,
             engine="redis" if settings.redis() else "embedded",

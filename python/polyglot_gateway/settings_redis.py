@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -60,6 +60,12 @@ class RedisSettings(BaseSettings):
     redis_ttl: Number = Field(
         604_800, ge=60, le=31_536_000, description="seconds that a channel stays in Redis after its last event"
     )
+    on_engine_down: Literal["fail", "spool"] = Field(
+        "fail", description="what becomes of events while Redis does not answer: fail or spool"
+    )
+    spool_bytes: Number = Field(
+        67_108_864, ge=65_536, le=2**40, description="bytes that wait for Redis, of each worker"
+    )
 
     def redis(self) -> str:
         """The URL of Redis; empty when none is used."""
@@ -72,10 +78,15 @@ class RedisSettings(BaseSettings):
 
     def without_redis(self) -> Self:
         """The same for what concerns this machine alone."""
-        return self.model_copy(update={"redis_url": SecretStr(""), "redis_host": None})
+        return self.model_copy(update={"redis_url": SecretStr(""), "redis_host": None, "on_engine_down": "fail"})
 
     def wrong_redis(self) -> list[str]:
         """What no field can know alone, one line each; never a password."""
         if self.redis_host and self.redis_url.get_secret_value():
             return ["redis_host: redis_url is given too; give one of them"]
+        if self.on_engine_down == "spool" and not self.redis():
+            return [
+                "on_engine_down: spool is for events that are kept in Redis; without redis_url or redis_host they are "
+                "kept here, and nothing can be down"
+            ]
         return []

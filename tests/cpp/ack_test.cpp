@@ -18,6 +18,12 @@ TEST(Ack, IsAnObjectOfJson) {
                       R"(","timestamp":"2025-11-17T18:39:56.107549Z","offset":42,"epoch":"0000000000000abc"})");
 }
 
+TEST(Ack, SaysOfWhatWaitsThatItsPlaceIsNotKnown) {
+  std::string text;
+  append_ack_json(text, {kId, kTime, 0, 0, true, true});
+  EXPECT_EQ(text, R"({"id":")" + event_id_text(kId) + R"(","timestamp":"2025-11-17T18:39:56.107549Z","spooled":true})");
+}
+
 TEST(Ack, HasRoomForTheLargestNumbers) {
   constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
   std::string text;

@@ -153,5 +153,27 @@ TEST_F(AppendCallsTest, TakesNothingElseForWhatWasRemembered) {
   EXPECT_FALSE(submissions_.front()->appends().front().replayed);
 }
 
+TEST_F(AppendCallsTest, SaysWhatWaitsInsteadOfWhatWasRefused) {
+  const Submission& first = submit("a");
+  const Submission& second = submit("a", "k");
+  const Submission& third = submit("a", "l");
+  AppendCalls made = calls();
+  ASSERT_EQ(made.events(0).size(), 3U);
+  made.refused(0, Status(Code::engine_unavailable, "Redis does not answer."));
+  AppendCalls::spooled(*made.events(0)[0]);
+  const Ulid id = {1, 2, 3};
+  AppendCalls::repeated(*made.events(0)[1], id, 1234, second.appends().front().key->event_hash);
+  AppendCalls::repeated(*made.events(0)[2], id, 1234, 7);
+  EXPECT_TRUE(first.appends().front().status.ok());
+  EXPECT_TRUE(first.appends().front().spooled);
+  EXPECT_FALSE(first.appends().front().replayed);
+  const Append& repeated = second.appends().front();
+  EXPECT_TRUE(repeated.status.ok() && repeated.spooled && repeated.replayed);
+  EXPECT_EQ(repeated.id, id);
+  EXPECT_EQ(repeated.time, 1234);
+  EXPECT_EQ(third.appends().front().status.code(), Code::idempotency_mismatch);
+  EXPECT_FALSE(third.appends().front().spooled);
+}
+
 }  // namespace
 }  // namespace polyglot::core

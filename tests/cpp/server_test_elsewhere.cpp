@@ -26,11 +26,17 @@ class Engine {
  public:
   Engine() : history_(*segment_) {}
 
-  // Appends all that waits; with `status` it does not answer.
+  // Appends all that waits; with `status` it does not answer, and with `spools` all waits for it.
   void append(Server& server) {
     auto taken = server.appends().take();
     const std::lock_guard guard(mutex_);
     if (!status.ok()) return server.appends().finish(std::move(taken), status);
+    if (spools) {
+      for (auto& waiting : taken) {
+        for (core::Append& append : waiting.owned.submission->appends()) append.spooled = true;
+      }
+      return server.appends().finish(std::move(taken), Status());
+    }
     for (auto& waiting : taken) {
       for (core::Append& append : waiting.owned.submission->appends()) {
         const std::string envelope(append.envelope.data(), append.envelope.size());
@@ -56,6 +62,7 @@ class Engine {
   }
 
   Status status;
+  std::atomic<bool> spools{false};
 
  private:
   std::mutex mutex_;
@@ -188,6 +195,24 @@ TEST_F(ServerElsewhereTest, TheEnginesSilenceIsToldToWhoeverWaits) {
   EXPECT_NE(socket.next_with("phx_reply").find("engine_unavailable"), std::string::npos);
   client.send(get("/apps/app/channels/room:1/events"));
   EXPECT_EQ(client.answer().status, 503);
+}
+
+TEST_F(ServerElsewhereTest, WhatWaitsForItIsAcknowledgedWithoutAPlace) {
+  PhoenixClient socket(port_, "&app_id=app&token=valid_key_app");
+  ASSERT_EQ(socket.opened(), 101);
+  socket.join("room:1");
+  socket.next_with("phx_reply");
+  engine_.spools = true;
+  Client client(port_);
+  const Answer answer = client.ask(publish_request("news"));
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_NE(answer.head.find("202 Accepted"), std::string::npos);
+  EXPECT_NE(answer.body.find(R"(,"spooled":true})"), std::string::npos);
+  EXPECT_EQ(answer.body.find("offset"), std::string::npos);
+  socket.send(R"(["1","2","room:1","publish",{"type":"t","data":1}])");
+  const std::string reply = socket.next_with(R"("phx_reply",{"status":"ok")");
+  EXPECT_NE(reply.find(R"("spooled":true})"), std::string::npos) << reply;
+  EXPECT_EQ(gateway_->counters().total(core::Counter::spooled), 2U);
 }
 
 TEST_F(ServerElsewhereTest, SocketsPublishToItToo) {

@@ -84,5 +84,39 @@ TEST_F(SubmissionTest, AnswersForEachItemInOrder) {
   EXPECT_EQ(counters.total_refused(Code::engine_unavailable), 1U);
 }
 
+TEST_F(SubmissionTest, SaysWhichEventsWait) {
+  const std::string body = R"({"channels":["a","b"],"type":"t","data":1})";
+  const auto submission = taken(gateway_->prepare_broadcast("app", body, {}));
+  for (Append& append : submission->appends()) append.spooled = true;
+  submission->appends()[1].replayed = true;
+  const auto ack = [&](std::size_t i) {
+    const Append& append = submission->appends()[i];
+    return R"("id":")" + event_id_text(append.id) + R"(","timestamp":")" + timestamp_text(append.time) +
+           R"(","spooled":true)";
+  };
+  EXPECT_EQ(submission->results(),
+            R"({"results":[{"channel":"a",)" + ack(0) + R"(},{"channel":"b",)" + ack(1) + R"(,"replayed":true}]})");
+  gateway_->count(*submission);
+  EXPECT_EQ(gateway_->counters().total(Counter::publishes), 1U);
+  EXPECT_EQ(gateway_->counters().total(Counter::spooled), 1U);
+}
+
+TEST_F(SubmissionTest, StoredEventsAreAppendedAsTheyAre) {
+  const std::string body = R"({"type":"t","data":1})";
+  const auto first = taken(gateway_->prepare("app", "room", body, {.idempotency_key = "k"}));
+  const Append& prepared = first->appends().front();
+  const std::string envelope(prepared.envelope.data(), prepared.envelope.size());
+  Submission stored({{"app", "room", prepared.id, prepared.time, *prepared.key, envelope}});
+  ASSERT_EQ(stored.appends().size(), 1U);
+  const Append& append = stored.appends().front();
+  EXPECT_EQ(append.app, "app");
+  EXPECT_EQ(append.channel, "room");
+  EXPECT_EQ(append.id, prepared.id);
+  EXPECT_EQ(append.time, prepared.time);
+  EXPECT_EQ(append.key->key, prepared.key->key);
+  EXPECT_EQ(append.key->event_hash, prepared.key->event_hash);
+  EXPECT_EQ(std::string(append.envelope.data(), append.envelope.size()), envelope);
+}
+
 }  // namespace
 }  // namespace polyglot::core

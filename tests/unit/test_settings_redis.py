@@ -51,6 +51,9 @@ def test_where_redis_is(monkeypatch, given, url):
         ({"redis_url": "redis://:7?hunter2@h:1"}, "redis_url"),
         ({"redis_prefix": "no spaces"}, "redis_prefix"),
         ({"redis_ttl": "1"}, "redis_ttl"),
+        ({"on_engine_down": "wait", "redis_host": "a"}, "on_engine_down"),
+        ({"on_engine_down": "spool"}, "on_engine_down: spool is for events that are kept in Redis"),
+        ({"spool_bytes": "1000", "redis_host": "a"}, "spool_bytes"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_password(given, said):
@@ -64,3 +67,9 @@ def test_passwords_are_not_shown():
     shown = load_settings(redis_host="a", redis_password="hunter2").shown()
     assert "hunter2" not in str(shown)
     assert "hunter2" not in str(load_settings(redis_url="redis://:hunter2@a").shown())
+
+
+def test_what_concerns_this_machine_alone_does_not_wait_for_redis():
+    settings = load_settings(redis_host="a", on_engine_down="spool")
+    assert settings.on_engine_down == "spool"
+    assert settings.without_redis().on_engine_down == "fail"

@@ -69,13 +69,13 @@ class Client:
     def ask(
         self, method: str, action: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[bytes, dict[str, Any]]:
-        """Send a request and return the answer as it came and decoded; any answer but 200 ends the command."""
+        """Send a request and return the answer as it came and decoded; any status but 200 and 202 ends the command."""
         try:
             response = self.open(method, action, body, headers)
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             fail(self.unreachable(error))
-        if response.status != 200:
+        if response.status not in (200, 202):
             fail(refusal(response.status, answer))
         try:
             return answer, json.loads(answer)

@@ -114,7 +114,7 @@ def _check_history(settings: Settings, history: Path) -> Finding:
     from polyglot_gateway.app import open_engine
 
     try:
-        open_engine(settings).close()
+        open_engine(settings.without_redis()).close()
     except GatewayError as error:
         return Finding("data folder", "fail", error.message, "docs/errors.md says how to mend it")
     return Finding("data folder", "ok", f"{history} takes {_mebibytes(history.stat().st_blocks * 512)}")

@@ -23,7 +23,7 @@ def publish(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish one event, and print its id, offset and epoch.
+    """Publish one event, and print its id, offset and epoch, or that it is spooled.
 
     Data that begins with a dash goes after two: polyglot publish demo-app room:test -- -1
     """
@@ -39,4 +39,5 @@ def publish(
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
     answer, ack = Client(url, app, channel, key).ask("POST", "publish", body, headers)
-    print(answer.decode() if as_json else f"{ack['id']} offset {ack['offset']} epoch {ack['epoch']}")
+    place = "spooled" if "spooled" in ack else f"offset {ack['offset']} epoch {ack['epoch']}"
+    print(answer.decode() if as_json else f"{ack['id']} {place}")

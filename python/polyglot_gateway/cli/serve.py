@@ -33,6 +33,12 @@ def serve(
     redis_ttl: Annotated[
         int | None, typer.Option(help="Seconds that a channel stays in Redis.", show_default="604800")
     ] = None,
+    on_engine_down: Annotated[
+        str | None, typer.Option(help="While Redis does not answer, events fail or spool.", show_default="fail")
+    ] = None,
+    spool_bytes: Annotated[
+        int | None, typer.Option(help="Bytes that wait for Redis, of each worker.", show_default="67108864")
+    ] = None,
     history_size: Annotated[int | None, typer.Option(help="Events kept per channel.", show_default="1000")] = None,
     history_ttl: Annotated[
         float | None, typer.Option(help="Seconds that events are kept, 0 for no limit.", show_default="0")

@@ -11,10 +11,11 @@ offset under another epoch means nothing. A channel that has no events yet has a
 some may be acknowledged and others refused, and the answers stand in the order of the events.
 
 **Acknowledgement.** When `publish` returns, the engine has the event: every later read by any process sees it, and it
-survives what the engine's durability setting names. When it raises a `RequestError` nothing was kept. When it raises a
-`TemporaryError` nothing was kept either and the same request may be sent again, but for `EngineDown`: what keeps the
-events was asked and did not answer. Whoever got that, or no answer at all, does not know, and sends again with the same
-idempotency key.
+survives what the engine's durability setting names. But for an acknowledgement that says `spooled`: the event waits on
+this host, which sees to it that the engine gets it, once, and behind what this process had acknowledged before. When it
+raises a `RequestError` nothing was kept. When it raises a `TemporaryError` nothing was kept either and the same request
+may be sent again, but for `EngineDown`: what keeps the events was asked and did not answer. Whoever got that, or no
+answer at all, does not know, and sends again with the same idempotency key.
 
 **Idempotency.** Within five minutes, the same key in the same channel returns the first acknowledgement again, with
 `replayed` set, from every process; with a different body it raises `IdempotencyMismatch`. When the engine cannot
@@ -56,6 +57,11 @@ class Ack(NamedTuple):
     """True when the idempotency key had been used before: this is the first answer again."""
     body: bytes
     """The same as JSON, `{"id","timestamp","offset","epoch"}`: the HTTP reply."""
+    spooled: bool
+    """True when the event waits on this host for what keeps the events, which does not answer.
+
+    Then `offset` is 0, `epoch` is "", and `body` is `{"id","timestamp","spooled":true}`.
+    """
 
 
 class Gap(NamedTuple):
@@ -194,6 +200,9 @@ class Engine(Protocol):
 
     def ready(self) -> list[str]:
         """Why the engine cannot serve, one sentence each; empty when it can."""
+
+    def degraded(self) -> list[str]:
+        """What it cannot do at the moment, although it takes events, one sentence each."""
 
     def close(self) -> None:
         """Let go of everything; later calls raise EngineUnavailable. Idempotent."""

@@ -72,5 +72,13 @@ class EmbeddedEngine:
             return [error.message]
         return []
 
+    def degraded(self) -> list[str]:
+        """See `Engine`: it can do all or nothing."""
+        return []
+
+    def spool(self) -> dict[str, int]:
+        """What waits for what keeps the events: nothing does."""
+        return {}
+
 
 _: type[Engine] = EmbeddedEngine

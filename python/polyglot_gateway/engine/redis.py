@@ -14,10 +14,12 @@ from polyglot_gateway.engine.base import Ack, ChannelInfo, Engine, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.redis_appender import RedisAppender
 from polyglot_gateway.engine.redis_feed import RedisFeed
+from polyglot_gateway.engine.redis_forwarder import Forwarder
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import LIBRARY, RedisLink
 from polyglot_gateway.engine.redis_mirror import RedisMirror
 from polyglot_gateway.engine.redis_reader import BEGINNING, Answer, Query, RedisReader
+from polyglot_gateway.engine.redis_spool import Spool
 from polyglot_gateway.errors import InvalidParameter
 
 MOST_LIMIT = 1000
@@ -43,6 +45,7 @@ class RedisEngine:
         prefix: str = "polyglot",
         history_size: int = 1000,
         seconds: float = 604_800.0,
+        spool: Spool | None = None,
     ) -> None:
         """Make the engine; Redis is first asked when it is needed.
 
@@ -52,6 +55,7 @@ class RedisEngine:
             prefix: Before the names of all keys and channels; gateways with another one do not meet.
             history_size: Most events kept per channel.
             seconds: How long a channel is kept after its last event.
+            spool: Where events wait while Redis does not answer; it is closed with this one. None: they are refused.
 
         Raises:
             ValueError: The URL is not one of Redis.
@@ -72,7 +76,12 @@ class RedisEngine:
             prefix=prefix, function=f"{LIBRARY}_append", history_size=history_size, keep_ms=int(seconds * 1000)
         )
         self._reader = RedisReader(self._link, self._keys, self.gateway, layout)
-        self.appender = RedisAppender(self._link, self._keys, self.gateway, layout)
+        self.appender = RedisAppender(self._link, self._keys, self.gateway, layout, spool)
+        self._spool = spool
+        self._forwarder: Forwarder | None = None
+        if spool is not None:
+            self._forwarder = Forwarder(spool, self.appender, self._reader, self._link, self.gateway)
+            self._forwarder.start()
 
     def publish(
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
@@ -188,10 +197,28 @@ class RedisEngine:
     def ready(self) -> list[str]:
         """See `Engine`."""
         trouble = self._link.trouble()
+        if trouble and self._spool is not None:
+            full = self._spool.trouble()
+            trouble = f"{trouble} {full}" if full else ""
         return self._local.ready() + ([trouble] if trouble else [])
+
+    def degraded(self) -> list[str]:
+        """See `Engine`."""
+        if self._spool is None or self._spool.trouble():
+            return []
+        trouble = self._link.trouble()
+        return [f"{trouble} What is published waits here; nothing can be read."] if trouble else []
+
+    def spool(self) -> dict[str, int]:
+        """Events and bytes that wait on this host; nothing when none ever do."""
+        return {} if self._spool is None else self._spool.figures()
 
     def close(self) -> None:
         """See `Engine`."""
+        if self._forwarder is not None:
+            self._forwarder.close()
+        if self._spool is not None:
+            self._spool.close()
         self._link.close()
         self._local.close()
 

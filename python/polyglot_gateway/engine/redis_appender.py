@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
@@ -14,6 +15,10 @@ from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import Command, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
+
+if TYPE_CHECKING:
+    from polyglot_gateway.engine.redis_spool import Spool
+    from polyglot_gateway.engine.spool_file import Record
 
 LISTED_SECONDS = 600.0
 """So long a channel is taken to be in its app's list without being put there again."""
@@ -42,8 +47,19 @@ class RedisAppender:
         layout: How the events are kept.
     """
 
-    def __init__(self, link: RedisLink, keys: RedisKeys, gateway: _core.Gateway, layout: _core.RedisLayout) -> None:
-        """Use the link; the rules of `gateway` say what is kept of a channel."""
+    def __init__(
+        self,
+        link: RedisLink,
+        keys: RedisKeys,
+        gateway: _core.Gateway,
+        layout: _core.RedisLayout,
+        spool: Spool | None = None,
+    ) -> None:
+        """Use the link; the rules of `gateway` say what is kept of a channel.
+
+        With a spool, events wait there while Redis does not answer.
+        """
+        self._spool = spool
         self._link = link
         self._keys = keys
         self._gateway = gateway
@@ -61,11 +77,12 @@ class RedisAppender:
             place: Of its event, when it has only one; None for a batch.
 
         Raises:
-            EngineDown: Redis does not answer. It may have kept the events or not; whoever sends them again with the
-                same idempotency key gets them kept once.
+            EngineDown: There is no spool, and Redis does not answer. It may have kept the events or not; whoever sends
+                them again with the same idempotency key gets them kept once.
             EngineUnavailable: They were not sent.
         """
-        self._link.check()
+        if self._spool is None:
+            self._link.check()
         job = _Job(submission, place)
         with self._gathering:
             self._jobs.append(job)
@@ -92,6 +109,8 @@ class RedisAppender:
     def send(self, calls: _core.AppendCalls) -> dict[Place, EngineDown]:
         """Send the calls together, and write into their submissions what became of each event.
 
+        With a spool, those of which that is not known, or which were not sent, wait there.
+
         Returns:
             The channels of a cluster that was not all there: of their events it is not known.
 
@@ -99,16 +118,51 @@ class RedisAppender:
             EngineDown: As append; of no event it is known what became of it.
             EngineUnavailable: They were not sent.
         """
+        spool = self._spool
+        if spool is None:
+            return dict(self._send_now(calls).values())
+        if spool.take_behind(calls):
+            return {}
+        try:
+            self._link.check()
+        except EngineDown as error:
+            spool.take(calls, range(len(calls.channels())), error, unknown=False)
+            return {}
+        try:
+            unknown = self._send_now(calls)
+        except EngineDown as error:
+            spool.take(calls, range(len(calls.channels())), error, unknown=True)
+        else:
+            for _, why in list(unknown.values())[:1]:
+                spool.take(calls, unknown, why, unknown=True)
+        return {}
+
+    def forward(self, records: Sequence[Record]) -> list[tuple[int, str, str]]:
+        """Append what waited; each is kept once, however often this is tried within five minutes.
+
+        Returns:
+            Of each that was refused, or of which it is not known, its place, the code and the message.
+
+        Raises:
+            EngineDown: Of none it is known.
+            EngineUnavailable: They were not sent.
+        """
+        submission = self._gateway.restore([record.restored() for record in records])
+        self._send_now(_core.AppendCalls(self._gateway, self.layout, [submission]))
+        return submission.refusals()
+
+    def _send_now(self, calls: _core.AppendCalls) -> dict[int, tuple[Place, EngineDown]]:
+        """As send without a spool; returns the numbers of calls, with their channels."""
         channels = calls.channels()
         unlisted = self._unlisted(channels)
         answers = self._link.send_packed(calls.commands())
-        unknown: dict[Place, EngineDown] = {}
+        unknown: dict[int, tuple[Place, EngineDown]] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, ResponseError):
                 error = refused(answer)
                 calls.refuse(place, error.code, error.message)
                 if isinstance(error, EngineDown):
-                    unknown[channels[place]] = error
+                    unknown[place] = channels[place], error
             else:
                 calls.settle(place, answer)
         self._list(unlisted | self._born(channels, answers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +22,8 @@ ANSWER_SECONDS = 2.0
 """How long Redis may take; longer than any command of ours takes a Redis that is well."""
 REST_SECONDS = 0.25
 """After a failure, nothing is asked of Redis for so long: all that comes meanwhile is refused at once."""
+
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Node:
@@ -61,6 +65,10 @@ class Node:
     def release(self, connection: Connection) -> None:
         """Take a connection back, and close it."""
         with suppress(OSError):
+            if connection._sock is not None:
+                # What is on its way goes no further, instead of being done when the network is well again.
+                connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                connection._sock.close()
             connection.disconnect()  # type: ignore[no-untyped-call]
         self._pool.release(connection)
 

@@ -85,12 +85,14 @@ def _publish() -> Json:
         "operationId": "publish",
         "tags": ["events"],
         "summary": "Publish an event",
-        "description": "When the reply is 200, the event is kept and has its place; else nothing of it is left.",
+        "description": "When the reply is 200, the event is kept and has its place; when it is 202, it waits on the "
+        "gateway's host for the engine, which gets it once; else nothing of it is left, or it is not known.",
         "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": _body("Event"),
         "responses": {
             "200": _reply("The event is kept.", "Ack", "Idempotency-Replayed"),
+            "202": _reply("The event waits for the engine.", "SpooledAck", "Idempotency-Replayed"),
             **_errors("invalid_channel", *_WRITING),
         },
     }

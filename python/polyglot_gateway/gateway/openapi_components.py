@@ -102,6 +102,7 @@ def schemas() -> Json:
     }
     lost: Json = {"type": "string", "description": "As it was sent; empty when the event could not be read so far."}
     meta = _object({"user_id": {"type": ["string", "null"]}, "ts": time, "source_ip": {"type": ["string", "null"]}})
+    spooled = {"id": event_id, "timestamp": time, "spooled": {"const": True}}
     refused = {"channel": lost, "code": text, "error": text, "status": {"type": "integer"}}
     return {
         "Event": _object(event, closed=True),
@@ -124,6 +125,7 @@ def schemas() -> Json:
             closed=True,
         ),
         "Ack": _object(ack),
+        "SpooledAck": _object(spooled),
         "Results": _object(
             {
                 "results": {
@@ -131,6 +133,9 @@ def schemas() -> Json:
                     "items": {
                         "anyOf": [
                             _object({"channel": channel, **ack, "replayed": {"const": True}}, optional=("replayed",)),
+                            _object(
+                                {"channel": channel, **spooled, "replayed": {"const": True}}, optional=("replayed",)
+                            ),
                             _object(refused),
                         ]
                     },

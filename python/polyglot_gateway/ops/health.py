@@ -17,7 +17,7 @@ class Health:
     def __init__(
         self, meters: Meters, ready: Callable[[], list[str]], *, version: str, environment: str, engine: str
     ) -> None:
-        """Report about `meters`; `ready` gives the reasons why requests cannot be served, none when they can."""
+        """Report about `meters`; `ready` gives the reasons why not all requests can be served."""
         self._meters = meters
         self._ready = ready
         self._version = version

@@ -17,5 +17,8 @@ class Meters(Protocol):
     def segment(self) -> dict[str, int]:
         """How full the engine is, by name."""
 
+    def spool(self) -> dict[str, int]:
+        """What waits on this host for an engine elsewhere, by name; nothing when none ever does."""
+
     def notices(self) -> list[str]:
         """What opening the engine had to repair or set aside, one sentence each."""

@@ -60,6 +60,8 @@ class _MetersCollector(Collector):
             yield _histogram(operation, bounds, counts, total_seconds)
         for name, value in self._meters.segment().items():
             yield GaugeMetricFamily(f"polyglot_segment_{name}", f"{_words(name)} of the segment.", value)
+        for name, value in self._meters.spool().items():
+            yield GaugeMetricFamily(f"polyglot_spool_{name}", f"{_words(name)} that wait for the engine.", value)
 
 
 def _histogram(operation: str, bounds: list[float], counts: list[int], seconds: float) -> Metric:

@@ -113,11 +113,25 @@ def test_a_channel_that_is_not_utf_8_is_refused_by_the_gateway(polyglot, url):
 
 
 def test_something_else_that_answers_is_said(polyglot):
+    result = publish_to(polyglot, 200, b"<html>")
+    assert result.exit_code == 1
+    assert "not from a Polyglot Gateway" in result.stderr
+
+
+def test_an_event_that_waits_has_no_place_yet(polyglot):
+    answer = b'{"id":"evt_1","timestamp":"2026-01-01T00:00:00.000000Z","spooled":true}'
+    result = publish_to(polyglot, 202, answer)
+    assert (result.exit_code, result.stdout) == (0, "evt_1 spooled\n")
+
+
+def publish_to(polyglot, status, answer):
+    """The command's result when this is what it is answered."""
+
     class Page(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(b"<html>")
+            self.wfile.write(answer)
 
         def log_message(self, *_):
             pass
@@ -127,5 +141,4 @@ def test_something_else_that_answers_is_said(polyglot):
         thread.start()
         result = polyglot("publish", "demo", "r", "1", "--url", f"http://127.0.0.1:{server.server_port}")
         thread.join()
-    assert result.exit_code == 1
-    assert "not from a Polyglot Gateway" in result.stderr
+    return result

@@ -1,9 +1,14 @@
+import select
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
-from tests.redis_server import RedisServer
+from tests.redis_server import VOLATILE, RedisServer
+from tests.serving import free_port
 
 from polyglot_gateway.engine.redis_nodes import REST_SECONDS, Node, pack
 from polyglot_gateway.engine.redis_url import nodes_at
@@ -61,3 +66,34 @@ def test_after_a_failure_it_rests(redis: RedisServer, node: Node) -> None:
     time.sleep(REST_SECONDS)
     assert node.trouble() == ""
     assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
+
+
+def test_what_is_on_its_way_over_a_connection_that_failed_is_taken_back(tmp_path: Path) -> None:
+    """It would be done when the network is well again, after whoever asked was told that it is not known."""
+    redis = RedisServer(tmp_path / "redis", *VOLATILE, port=free_port())
+    ends: list[str] = []
+
+    def relay(listener: socket.socket) -> None:
+        inside, _ = listener.accept()
+        outside = socket.create_connection(("127.0.0.1", redis.port))
+        with inside, outside:
+            while True:
+                for ready in select.select([inside, outside], [], [])[0]:
+                    try:
+                        data = ready.recv(65536)
+                    except ConnectionResetError:
+                        return ends.append("reset")
+                    if not data:
+                        return ends.append("end")
+                    (outside if ready is inside else inside).sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=relay, args=(listener,))
+        thread.start()
+        nodes = nodes_at(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        node = nodes.of(b"any")
+        node.release(node.write(pack("PING")), clean=False)
+        thread.join()
+    assert ends == ["reset"]
+    nodes.close()
+    redis.close()

@@ -51,6 +51,14 @@ def test_every_schema_is_a_schema() -> None:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
+def test_what_waits_for_the_engine_is_described() -> None:
+    waits = {"id": "evt_" + 26 * "0", "timestamp": "2026-01-01T00:00:00.000000Z", "spooled": True}
+    schemas = DOCUMENT["components"]["schemas"]
+    jsonschema_rs.validate(schemas["SpooledAck"], waits)
+    jsonschema_rs.validate(schemas["Results"], {"results": [{"channel": "room:1", **waits}]})
+    assert "202" in DOCUMENT["paths"]["/apps/{app}/channels/{channel}/publish"]["post"]["responses"]
+
+
 def test_operations_have_ids_of_their_own() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
     assert len(names) == len(set(names))

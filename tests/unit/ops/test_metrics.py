@@ -1,3 +1,4 @@
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from polyglot_gateway.engine.embedded import EmbeddedEngine
@@ -50,3 +51,14 @@ def test_every_counter_of_the_engine_is_there(engine: EmbeddedEngine) -> None:
 
 def test_several_can_be_read_in_one_process(engine: EmbeddedEngine) -> None:
     assert samples(engine).keys() == samples(engine).keys()
+
+
+def test_what_waits_for_the_engine_is_told(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "polyglot_spool_events" not in {key[0] for key in samples(engine)}
+    monkeypatch.setattr(engine, "spool", lambda: {"events": 2, "bytes": 99})
+    engine.gateway.count("spooled", 3)
+    told = samples(engine)
+    assert (told["polyglot_spool_events",], told["polyglot_spool_bytes",]) == (2, 99)
+    assert told["polyglot_spooled_total",] == 3
+    with pytest.raises(KeyError):
+        engine.gateway.count("unheard of", 1)

@@ -31,5 +31,7 @@ class Publish:
         body = read_body(env, self._access.max_event_bytes(app, channel))
         ack = self._engine.publish(app, channel, body, key, self._source.of(env), user_id)
         resp.data = ack.body
+        if ack.spooled:
+            resp.status = 202
         if ack.replayed:
             resp.set_header("Idempotency-Replayed", "true")
