@@ -126,3 +126,29 @@ def test_a_master_that_was_a_replica_meanwhile(tmp_path: Path, open_engine: Open
 def follow(redis: RedisServer, port: int) -> None:
     redis.client.execute_command("REPLICAOF", "127.0.0.1", str(port))
     wait_until(lambda: redis.client.info("replication").get("master_link_status") == "up", "the replica to follow")
+
+
+def test_a_master_that_takes_over_again_with_what_it_had(tmp_path: Path, open_engine: Open) -> None:
+    """It goes on where it was, loads nothing anew, and lacks the last of what the other one acknowledged."""
+    ports = free_port(), free_port()
+    with contextlib.ExitStack() as stack:
+        first, second = (
+            stack.enter_context(contextlib.closing(RedisServer(tmp_path / str(port), *VOLATILE, port=port)))
+            for port in ports
+        )
+        follow(second, ports[0])
+        engine = open_engine(first)
+        before = publish(engine, "before")
+        wait_until(lambda: second.client.exists("polyglot:{demo:room}"), "the replica to have it")
+        second.client.execute_command("REPLICAOF", "NO", "ONE")
+        follow(first, ports[1])
+        assert first.client.info("stats")["sync_full"] <= 1, "it goes on where it was"
+        with first.paused():
+            second.client.client_kill_filter(_type="replica")
+            lost = publish(open_engine(second), "lost")
+            second.kill()
+        first.client.execute_command("REPLICAOF", "NO", "ONE")
+        assert lost.offset == before.offset + 1
+        page = wait_until(partial(read_on, engine, before.offset, before.epoch), "Redis")
+        assert page.gap
+        assert page.gap.reason == "epoch_changed"

@@ -92,7 +92,7 @@ def test_what_is_on_its_way_over_a_connection_that_failed_is_taken_back(tmp_path
         thread.start()
         nodes = nodes_at(f"redis://127.0.0.1:{listener.getsockname()[1]}")
         node = nodes.of(b"any")
-        node.release(node.write(pack("PING")), clean=False)
+        node.drop(node.write(pack("PING")))
         thread.join()
     assert ends == ["reset"]
     nodes.close()
