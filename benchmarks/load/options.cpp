@@ -51,8 +51,7 @@ constexpr std::size_t kMany = 1'000'000;
 constexpr auto kOptions = std::to_array<Option>({
     {"--host", [](Options& options, std::string_view, std::string_view text) { options.host = text; }},
     {"--port", [](Options& options, std::string_view, std::string_view text) { options.port = text; }},
-    {"--publish-port",
-     [](Options& options, std::string_view, std::string_view text) { options.publish_port = text; }},
+    {"--publish-port", [](Options& options, std::string_view, std::string_view text) { options.publish_port = text; }},
     {"--app", [](Options& options, std::string_view, std::string_view text) { options.app = text; }},
     {"--key", [](Options& options, std::string_view, std::string_view text) { options.key = text; }},
     {"--channel", [](Options& options, std::string_view, std::string_view text) { options.channel = text; }},

@@ -118,7 +118,8 @@ py::dict environ_of(const server::ApplicationRequest& request, const py::dict& b
 }
 
 // ("request", id, environ) | ("question", id, {…}) | ("follow", id, (app, channel, since, epoch)) |
-// ("unfollow", 0, (app, channel)) | ("room", id) | ("gone", id) | ("log", 0, (event, reason)) | ("presence", 0, message)
+// ("unfollow", 0, (app, channel)) | ("room", id) | ("gone", id) | ("log", 0, (event, reason)) | ("presence", 0,
+// message)
 struct JobOf {
   std::uint64_t id;
   const py::dict& base;
@@ -242,9 +243,8 @@ std::unique_ptr<OpenAppendCalls> take_appends(OpenServer& server, const core::Re
   submissions.reserve(waiting->size());
   for (const auto& one : *waiting) submissions.push_back(one.owned.submission.get());
   return std::make_unique<OpenAppendCalls>(
-      server.gateway(), layout, submissions, [&queue = server->appends(), waiting](const core::Status& status) {
-        queue.finish(std::move(*waiting), status);
-      });
+      server.gateway(), layout, submissions,
+      [&queue = server->appends(), waiting](const core::Status& status) { queue.finish(std::move(*waiting), status); });
 }
 
 }  // namespace

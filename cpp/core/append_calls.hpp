@@ -1,8 +1,8 @@
 // AppendCalls: what submissions append, as calls of the function `append` in Redis (engine/redis_functions.lua), packed
 // as Redis reads commands (RESP: redis.io, "Redis serialization protocol"), and what its answers mean.
 //
-// The events of one channel go together, at most kMostEvents or about kMostBytes in a call, each channel's in order. In a call they make
-// entries: up to kMostTogether events, or one that has an idempotency key.
+// The events of one channel go together, at most kMostEvents or about kMostBytes in a call, each channel's in order. In
+// a call they make entries: up to kMostTogether events, or one that has an idempotency key.
 //
 // Thread safety: of an object, one thread at a time.
 #pragma once
@@ -21,10 +21,10 @@ namespace polyglot::core {
 
 // How an engine in Redis keeps its events.
 struct RedisLayout {
-  std::string prefix;                       // before the name of every key
-  std::string function;                     // the name of `append`
-  std::uint64_t history_size = 1000;        // most events kept of a channel; its rule says how many are shown
-  std::int64_t keep_ms = 604'800'000;       // for so long after its last event; its rule may say more
+  std::string prefix;                        // before the name of every key
+  std::string function;                      // the name of `append`
+  std::uint64_t history_size = 1000;         // most events kept of a channel; its rule says how many are shown
+  std::int64_t keep_ms = 604'800'000;        // for so long after its last event; its rule may say more
   std::int64_t remember_ms = 5 * 60 * 1000;  // an idempotency key
 
   // What belongs to a channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
@@ -35,9 +35,9 @@ struct RedisLayout {
 
 class AppendCalls {
  public:
-  static constexpr std::size_t kMostEvents = 1000;  // while they are appended, Redis does nothing else
+  static constexpr std::size_t kMostEvents = 1000;                 // while they are appended, Redis does nothing else
   static constexpr std::size_t kMostBytes = std::size_t{1} << 22;  // of them, which are also told in one message
-  static constexpr std::size_t kMostTogether = 64;  // MOST in redis_functions.lua
+  static constexpr std::size_t kMostTogether = 64;                 // MOST in redis_functions.lua
 
   // `rule_of(app, channel)` gives a rule that lives as long as the call; `new_epoch()` a number that is not 0. What
   // became of each event is written into the submissions, which have to live as long as this.
@@ -56,8 +56,8 @@ class AppendCalls {
 
   // What Redis answered for each entry, by its place in the call. `offset`: of its first event.
   void kept(std::size_t call, std::size_t entry, std::uint64_t offset, std::uint64_t epoch);
-  // The key was known; `remembered` is what `append` wrote under it: <event>:<id>:<time>:<offset>-<epoch>. False when it
-  // is not of this form.
+  // The key was known; `remembered` is what `append` wrote under it: <event>:<id>:<time>:<offset>-<epoch>. False when
+  // it is not of this form.
   bool replayed(std::size_t call, std::size_t entry, std::string_view remembered);
   void mismatched(std::size_t call, std::size_t entry);
   // Of all its events.

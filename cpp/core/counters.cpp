@@ -14,9 +14,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 std::string_view counter_name(Counter counter) {
   static constexpr std::array<std::string_view, kNamedCounters> kNames = {
-      "publishes",     "publish_bytes", "replays", "history_reads", "follower_reads", "gaps",
-      "feed_overruns", "wakes",         "repairs", "evictions",     "forgets",        "slow_readers",
-      "spooled",       "forwarded",     "spool_full"};
+      "publishes", "publish_bytes", "replays", "history_reads", "follower_reads", "gaps",      "feed_overruns", "wakes",
+      "repairs",   "evictions",     "forgets", "slow_readers",  "spooled",        "forwarded", "spool_full"};
   return kNames[static_cast<std::size_t>(counter)];
 }
 

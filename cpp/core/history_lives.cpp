@@ -67,7 +67,9 @@ struct History::Copy {
   bool is_right;
 
   Copy(const ChannelKey& key, std::uint64_t the_offset, const Replica::Event& event)
-      : offset(the_offset), time(event.time), envelope(event.envelope),
+      : offset(the_offset),
+        time(event.time),
+        envelope(event.envelope),
         is_right(is_envelope_of(envelope, app_of(key.name), channel_of(key.name))) {
     char ending[kMaxOffsetLength];
     envelope.append(ending, write_offset(offset, ending));
@@ -142,13 +144,13 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
   const ChannelKey key(app, channel, map_.header().seed);
   std::vector<Copy> copies;
   copies.reserve(replica.events.size());
-  for (std::size_t i = 0; i < replica.events.size(); ++i) copies.emplace_back(key, replica.first + i, replica.events[i]);
+  for (std::size_t i = 0; i < replica.events.size(); ++i)
+    copies.emplace_back(key, replica.first + i, replica.events[i]);
   {
     const Segment::Lock lock(segment_);
     auto ref = table_.find(key);
-    const std::uint64_t present =
-        ref ? SegmentMap::life(map_.channel(ref->index), ref->generation).epoch.load(kRelaxed)
-            : map_.header().void_epoch.load(kRelaxed);
+    const std::uint64_t present = ref ? SegmentMap::life(map_.channel(ref->index), ref->generation).epoch.load(kRelaxed)
+                                      : map_.header().void_epoch.load(kRelaxed);
     if (present != seen) return false;
     if (!ref) {
       bool evicted = false;
@@ -171,7 +173,8 @@ bool History::replace(std::string_view app, std::string_view channel, std::uint6
     for (const Copy& copy : copies) {
       const auto record = write_copy(key, ref->index, replica.epoch, copy);
       if (!record) {
-        first = copy.offset + 1;  // larger than what is kept here, or no event: it and those before it count as overwritten
+        first =
+            copy.offset + 1;  // larger than what is kept here, or no event: it and those before it count as overwritten
         continue;
       }
       map_.ring(ref->index, record->offset).store(record->position, kRelease);

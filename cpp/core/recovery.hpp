@@ -16,7 +16,8 @@
 //   forget   void_changed      header has a new void epoch, channel as before      harmless
 //            life_flipped      done, but the feed was not told                     harmless: readers see the epoch
 //   replace  copies_written    the ring names records of the next life           what it names of the life before is
-//                              until the flip                                    unreadable until the channel is replaced
+//                              until the flip                                    unreadable until the channel is
+//                              replaced
 //   announce message_written   bytes beyond head; nobody was told                  harmless: overwritten later
 //
 // repair() handles all of these, in microseconds. verify() in addition trusts nothing: it checks every record of every

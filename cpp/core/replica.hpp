@@ -2,7 +2,8 @@
 //
 // As bytes, in decimal digits:
 //
-//   <epoch> <offset of the first event> <number of events>\n, then for each event <time> <size of the envelope>\n<envelope>
+//   <epoch> <offset of the first event> <number of events>\n, then for each event <time> <size of the
+//   envelope>\n<envelope>
 //
 // The envelope goes up to and with `"offset":` (event.hpp). Without events the offset is that of the next one.
 //

@@ -10,8 +10,32 @@
 
 namespace polyglot::server {
 
-AppendQueue::AppendQueue(boost::asio::io_context& io) : io_(io), signal_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+AppendQueue::AppendQueue(boost::asio::io_context& io)
+    : io_(io), timer_(io), signal_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (!signal_.valid()) throw std::system_error(errno, std::system_category(), "eventfd");
+}
+
+void AppendQueue::ask() {
+  state_ = State::asked;
+  static_cast<void>(eventfd_write(fd(), 1));
+}
+
+void AppendQueue::gather() {
+  state_ = State::gathering;
+  timer_.expires_after(kGatherTime);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    if (is_empty()) {
+      state_ = State::idle;
+    } else {
+      ask();
+    }
+  });
+}
+
+bool AppendQueue::is_empty() {
+  const std::lock_guard guard(mutex_);
+  return waiting_.empty();
 }
 
 core::Status AppendQueue::push(OwnedSubmission owned, Done done) {
@@ -21,35 +45,41 @@ core::Status AppendQueue::push(OwnedSubmission owned, Done done) {
   }
   events_ += events;
   bytes_ += owned.texts->size();
-  bool first = false;
   {
     const std::lock_guard guard(mutex_);
-    first = waiting_.empty();
     waiting_.push_back({std::move(owned), std::move(done)});
   }
-  // A queue that was not empty has its signal on the way.
-  if (first) static_cast<void>(eventfd_write(fd(), 1));
+  if (state_ == State::idle) ask();
   return {};
 }
 
 std::vector<AppendQueue::Waiting> AppendQueue::take() {
   eventfd_t signals = 0;
-  static_cast<void>(eventfd_read(fd(), &signals));  // before the queue is emptied: what comes later signals again
+  static_cast<void>(eventfd_read(fd(), &signals));
   const std::lock_guard guard(mutex_);
   return std::exchange(waiting_, {});
 }
 
 void AppendQueue::finish(std::vector<Waiting> finished, const core::Status& status) {
   boost::asio::post(io_, [this, status, all = std::make_shared<std::vector<Waiting>>(std::move(finished))] {
+    std::size_t appended = 0;
     std::exception_ptr failure;  // of one, which is in the way of no other
     for (Waiting& one : *all) {
-      events_ -= one.owned.submission->appends().size();
+      appended += one.owned.submission->appends().size();
       bytes_ -= one.owned.texts->size();
       try {
         one.done(status, *one.owned.submission);
       } catch (...) {
         failure = std::current_exception();
       }
+    }
+    events_ -= appended;
+    if (appended >= kManyAppends) {
+      gather();
+    } else if (is_empty()) {
+      state_ = State::idle;
+    } else {
+      ask();
     }
     if (failure) std::rethrow_exception(failure);
   });

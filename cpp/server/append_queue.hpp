@@ -1,7 +1,9 @@
 // AppendQueue: what this server has for an engine elsewhere, on its way there and back.
 //
 // The server's thread pushes submissions; whoever speaks with the engine takes all that wait, together, and gives them
-// back when it is known what became of them. The order of taking is the order of pushing.
+// back when it is known what became of them. The order of taking is the order of pushing. There is nothing to take
+// while some are away; and after many, no more for kGatherTime, because what travels together costs the engine much
+// less.
 //
 // Errors: overloaded, when so much waits that the engine must be too slow.
 //
@@ -9,7 +11,10 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -22,8 +27,11 @@
 
 namespace polyglot::server {
 
-inline constexpr std::size_t kMaxAppendsWaiting = 100'000;                  // events
+inline constexpr std::size_t kMaxAppendsWaiting = 100'000;                   // events
 inline constexpr std::size_t kMaxAppendBytesWaiting = std::size_t{1} << 28;  // of requests
+
+inline constexpr std::size_t kManyAppends = 8;  // events
+inline constexpr std::chrono::microseconds kGatherTime{100};
 
 // A submission with what it is slices of.
 struct OwnedSubmission {
@@ -45,11 +53,23 @@ class AppendQueue {
   // Any thread: readable when there may be something to take.
   int fd() const { return signal_.get(); }
   core::Status push(OwnedSubmission owned, Done done);
+  // Nothing, or what finish() is called with, once.
   std::vector<Waiting> take();
   void finish(std::vector<Waiting> finished, const core::Status& status);
 
  private:
+  enum class State : std::uint8_t {
+    idle,       // nothing waits
+    gathering,  // until the timer is over
+    asked       // signalled, and then away
+  };
+  void ask();
+  void gather();
+  bool is_empty();
+
   boost::asio::io_context& io_;
+  boost::asio::steady_timer timer_;
+  State state_ = State::idle;  // the server's thread alone
   core::FileDescriptor signal_;
   std::mutex mutex_;
   std::vector<Waiting> waiting_;

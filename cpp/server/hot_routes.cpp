@@ -115,9 +115,8 @@ core::Result<OwnedSubmission> HotRoutes::prepare(const HttpRequest& request, con
   const std::string_view channel = std::string_view(*owned.texts).substr(0, routed.channel.size());
   const std::string_view kept = std::string_view(*owned.texts).substr(routed.channel.size());
   auto prepared = routed.route == Route::publish ? gateway_.prepare(routed.app, channel, kept, sender)
-                  : routed.route == Route::batch
-                      ? gateway_.prepare_batch(routed.app, kept, is_ndjson(request), sender)
-                      : gateway_.prepare_broadcast(routed.app, kept, sender);
+                  : routed.route == Route::batch ? gateway_.prepare_batch(routed.app, kept, is_ndjson(request), sender)
+                                                 : gateway_.prepare_broadcast(routed.app, kept, sender);
   if (!prepared.ok()) return prepared.status();
   owned.submission = std::move(prepared).value();
   return owned;

@@ -24,8 +24,8 @@ void HttpSession::append(std::string_view body) {
   }
   phase_ = Phase::application;
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  const Status status = loop().appends.push(
-      std::move(prepared).value(), [self](const Status& asked, core::Submission& kept) {
+  const Status status =
+      loop().appends.push(std::move(prepared).value(), [self](const Status& asked, core::Submission& kept) {
         // The refusal of a single event is counted where it is said.
         const bool is_kept = self->routed_.route != Route::publish || kept.appends().front().status.ok();
         if (asked.ok() && is_kept) self->loop().gateway.count(kept);
@@ -52,8 +52,7 @@ void HttpSession::answer_later(const Reply& reply) {
   if (!is_open()) return;
   loop().output.clear();
   if (loop().draining) keep_alive_ = false;
-  loop().replies.append(loop().output, reply,
-                        {later_id_, later_origin_, false, keep_alive_, request_->version()});
+  loop().replies.append(loop().output, reply, {later_id_, later_origin_, false, keep_alive_, request_->version()});
   finish_request();
   take_kept();
   flush();

@@ -80,9 +80,8 @@ void HttpSession::poll(LongPollSession& session) {
   session.poll([self = std::move(self)](std::string json) {
     self->polled_.reset();
     // Not at once: this may be called in the midst of another request of the same connection.
-    boost::asio::post(self->loop().io, [self, json = std::move(json)] {
-      self->guard([&] { self->answer_later({.body = json}); });
-    });
+    boost::asio::post(self->loop().io,
+                      [self, json = std::move(json)] { self->guard([&] { self->answer_later({.body = json}); }); });
   });
   wait_to_read();
 }

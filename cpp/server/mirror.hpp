@@ -1,4 +1,5 @@
-// Mirror: has Python keep the history here equal to that of an engine elsewhere, for the channels that are subscribed to.
+// Mirror: has Python keep the history here equal to that of an engine elsewhere, for the channels that are subscribed
+// to.
 //
 // A channel is followed from the first request for it until nobody waits for it and it has no stream in the hub. Python
 // hears of both in order.

@@ -252,8 +252,8 @@ void PhoenixSocket::publish(const PhoenixMessage& message, const Joined& joined)
 }
 
 void PhoenixSocket::append(const PhoenixMessage& message, const core::Sender& sender) {
-  OwnedSubmission owned{
-      std::make_unique<const std::string>(std::string(message.topic).append(message.payload)), nullptr};
+  OwnedSubmission owned{std::make_unique<const std::string>(std::string(message.topic).append(message.payload)),
+                        nullptr};
   const std::string_view texts = *owned.texts;
   auto prepared = loop_.gateway.prepare(identity_.app, texts.substr(0, message.topic.size()),
                                         texts.substr(message.topic.size()), sender);
@@ -272,13 +272,12 @@ void PhoenixSocket::append(const PhoenixMessage& message, const core::Sender& se
     append_reply(out, join_ref, ref, topic, true, response);
     transport_.send_message(out);
   });
-  const Status status = loop_.appends.push(
-      std::move(owned), [&gateway = loop_.gateway, answer = std::move(answer)](const Status& asked,
-                                                                              core::Submission& submission) {
-        const core::Append& append = submission.appends().front();
-        if (asked.ok() && append.status.ok()) gateway.count(submission);  // a refusal is counted where it is said
-        answer({asked.ok() ? append.status : asked, append});
-      });
+  const Status status = loop_.appends.push(std::move(owned), [&gateway = loop_.gateway, answer = std::move(answer)](
+                                                                 const Status& asked, core::Submission& submission) {
+    const core::Append& append = submission.appends().front();
+    if (asked.ok() && append.status.ok()) gateway.count(submission);  // a refusal is counted where it is said
+    answer({asked.ok() ? append.status : asked, append});
+  });
   if (!status.ok()) refuse(message, status);
 }
 

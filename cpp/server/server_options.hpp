@@ -16,7 +16,8 @@ struct ServerOptions {
   std::vector<std::string> trusted_proxies = {};
   std::size_t max_connections = 100'000;  // beyond it new ones wait in the listener's queue
   bool asks_python = false;               // Python decides each connect and join, not only those with a token
-  // What is published goes elsewhere, the history here is a copy, and workers tell each other of presence through Python.
+  // What is published goes elsewhere, the history here is a copy, and workers tell each other of presence through
+  // Python.
   bool engine_elsewhere = false;
 };
 

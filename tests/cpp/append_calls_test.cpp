@@ -76,12 +76,12 @@ TEST_F(AppendCallsTest, EventsOfOneChannelGoTogether) {
            std::string(append.envelope.begin(), append.envelope.end());
   };
   const Append& plain = first.appends().front();
-  EXPECT_EQ(arguments_of(made.command(0)),
-            (std::vector<std::string>{
-                "FCALL", "append_it", "2", "pre:{app:a}", "pre:{app:a}:key:" + std::string(key, sizeof(key)), "77",
-                "500", "60000", "5000", "2", "1", std::to_string(plain.time), events(plain), "1",
-                std::to_string(keyed.time), events(keyed), "2",
-                std::string(event, sizeof(event)) + ":" + id + ":" + std::to_string(keyed.time)}));
+  EXPECT_EQ(
+      arguments_of(made.command(0)),
+      (std::vector<std::string>{
+          "FCALL", "append_it", "2", "pre:{app:a}", "pre:{app:a}:key:" + std::string(key, sizeof(key)), "77", "500",
+          "60000", "5000", "2", "1", std::to_string(plain.time), events(plain), "1", std::to_string(keyed.time),
+          events(keyed), "2", std::string(event, sizeof(event)) + ":" + id + ":" + std::to_string(keyed.time)}));
 }
 
 TEST_F(AppendCallsTest, TheRuleMayKeepThemLonger) {

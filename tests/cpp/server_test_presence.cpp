@@ -28,12 +28,11 @@ class ServerPresenceTest : public ServerTest {
       servers_[at]->start({listening_[at].fd()}, -1);
     }
     for (std::size_t at = 0; at < 2; ++at) {
-      applications_[at] = std::make_unique<Application>(
-          *servers_[at], [this, at](const HandoffJob& job) {
-            if (const auto* said = std::get_if<Announcement>(&job.what)) return carry(said->message);
-            // There is nothing to follow.
-            if (std::get_if<Follow>(&job.what) != nullptr) servers_[at]->handoff().decide(job.id, {});
-          });
+      applications_[at] = std::make_unique<Application>(*servers_[at], [this, at](const HandoffJob& job) {
+        if (const auto* said = std::get_if<Announcement>(&job.what)) return carry(said->message);
+        // There is nothing to follow.
+        if (std::get_if<Follow>(&job.what) != nullptr) servers_[at]->handoff().decide(job.id, {});
+      });
     }
   }
 

@@ -1,7 +1,5 @@
-// Any bytes as a replica of a channel: what is accepted says the same when it is written again, and a history that takes
-// it over reads as it says.
-#include "core/replica.hpp"
-
+// Any bytes as a replica of a channel: what is accepted says the same when it is written again, and a history that
+// takes it over reads as it says.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "../cpp/temporary.hpp"
 #include "core/envelope.hpp"
+#include "core/replica.hpp"
 #include "require.hpp"
 
 namespace polyglot::core {

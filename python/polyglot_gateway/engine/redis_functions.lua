@@ -42,7 +42,7 @@ local function reign_now()
   local clock = redis.call('TIME')
   local now = tonumber(clock[1]) * SECOND + tonumber(clock[2])
   -- No Redis becomes a replica and a master again between two calls that follow so closely.
-  if not reign or now - asked > SECOND / 10 or now < asked then
+  if not reign or now - asked > SECOND / 1000 or now < asked then
     local taken_over = string.match(redis.call('INFO', 'replication'), 'second_repl_offset:(%-?%d+)')
     reign = string.format('%s%x', loaded, tonumber(taken_over) + 1)
   end

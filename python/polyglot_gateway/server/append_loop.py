@@ -53,16 +53,17 @@ class AppendLoop:
             self._greenlet.kill()
 
     def _wake(self) -> None:
-        # Until all is taken, the descriptor would stay readable.
+        # Until they are taken, the descriptor stays readable.
         self._watcher.stop()
         self._waiting.set()
 
     def _run(self) -> None:
         while True:
             self._waiting.wait()
-            while (calls := self._server.take_appends(self._appender.layout)) is not None:
-                self._append(calls)
             self._waiting.clear()
+            calls = self._server.take_appends(self._appender.layout)
+            if calls is not None:
+                self._append(calls)
             self._watcher.start(self._wake)
 
     def _append(self, calls: _core.AppendCalls) -> None:
