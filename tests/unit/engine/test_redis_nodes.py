@@ -81,11 +81,11 @@ def test_what_is_on_its_way_over_a_connection_that_failed_is_taken_back(tmp_path
                 for ready in select.select([inside, outside], [], [])[0]:
                     try:
                         data = ready.recv(65536)
-                    except ConnectionResetError:
+                        if not data:
+                            return ends.append("end")
+                        (outside if ready is inside else inside).sendall(data)
+                    except ConnectionError:
                         return ends.append("reset")
-                    if not data:
-                        return ends.append("end")
-                    (outside if ready is inside else inside).sendall(data)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=relay, args=(listener,))
