@@ -21,11 +21,11 @@ namespace polyglot::core {
 
 // How an engine in Redis keeps its events.
 struct RedisLayout {
-  std::string prefix;                        // before the name of every key
-  std::string function;                      // the name of `append`
-  std::uint64_t history_size = 1000;         // most events kept of a channel; its rule says how many are shown
-  std::int64_t keep_ms = 604'800'000;        // for so long after its last event; its rule may say more
-  std::int64_t remember_ms = 5 * 60 * 1000;  // an idempotency key
+  std::string prefix;                  // before the name of every key
+  std::string function;                // the name of `append`
+  std::uint64_t history_size = 1000;   // most events kept of a channel; its rule says how many are shown
+  std::int64_t keep_ms = 604'800'000;  // for so long after its last event; its rule may say more
+  std::int64_t remember_ms = std::int64_t{5} * 60 * 1000;  // an idempotency key
 
   // What belongs to a channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
   // lies in one slot of a cluster.
