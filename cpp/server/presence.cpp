@@ -210,6 +210,7 @@ std::vector<Presence::Change> Presence::drop_silent() {
 
 std::vector<std::uint64_t> Presence::peers() const {
   std::vector<std::uint64_t> workers;
+  workers.reserve(told_.size());
   for (const auto& [worker, told] : told_) workers.push_back(worker);
   return workers;
 }
