@@ -10,18 +10,21 @@
 namespace polyglot::bindings {
 namespace {
 
+[[noreturn]] void refuse_answer() {
+  throw py::value_error("Redis answered what the function append does not answer");
+}
+
 std::string_view text_of(const py::handle& answer) {
-  if (!PyBytes_Check(answer.ptr())) throw py::value_error("Redis answered what the function append does not answer");
+  if (!PyBytes_Check(answer.ptr())) refuse_answer();
   return view_of(py::reinterpret_borrow<py::bytes>(answer));
 }
 
 // {epoch, for each entry: the offset of its first event, or what was remembered, or '' when another event was}
 void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) {
-  const py::value_error wrong("Redis answered what the function append does not answer");
-  if (call >= calls.size() || answer.size() != calls.entries(call) + 1) throw wrong;
+  if (call >= calls.size() || answer.size() != calls.entries(call) + 1) refuse_answer();
   const std::string_view digits = text_of(answer[0]);
   std::uint64_t epoch = 0;
-  if (std::from_chars(digits.data(), digits.data() + digits.size(), epoch).ec != std::errc()) throw wrong;
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), epoch).ec != std::errc()) refuse_answer();
   for (std::size_t entry = 0; entry < calls.entries(call); ++entry) {
     const py::handle outcome = PyList_GET_ITEM(answer.ptr(), static_cast<Py_ssize_t>(entry + 1));
     if (PyLong_Check(outcome.ptr())) {
@@ -29,7 +32,7 @@ void settle(core::AppendCalls& calls, std::size_t call, const py::list& answer) 
     } else if (const std::string_view remembered = text_of(outcome); remembered.empty()) {
       calls.mismatched(call, entry);
     } else if (!calls.replayed(call, entry, remembered)) {
-      throw wrong;
+      refuse_answer();
     }
   }
 }
