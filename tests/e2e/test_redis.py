@@ -247,7 +247,8 @@ def test_who_waits_before_the_first_event_misses_none(redis: RedisServer, instan
 
 @pytest.mark.slow
 def test_more_streams_than_connections_to_redis(redis: RedisServer, spawn: Callable[..., Gateway]) -> None:
-    one = spawn("--workers", "1", REDIS_URL=redis.url).wait_until_ready()
+    # In the WSGI server each of them asks Redis by itself.
+    one = spawn("--workers", "1", SERVER="wsgi", REDIS_URL=redis.url).wait_until_ready()
     streams = [one.subscribe("room", "?since=0") for _ in range(150)]
     publish(one, "room", "to all")
     assert {stream.next()[1]["data"] for stream in streams} == {"to all"}

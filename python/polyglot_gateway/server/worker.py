@@ -27,7 +27,6 @@ from gunicorn.workers.ggevent import GeventWorker
 # Here, and not when it is first used: what cannot be imported stops the master, before it makes workers without end.
 from polyglot_gateway import _core
 from polyglot_gateway.app import Application
-from polyglot_gateway.server.elsewhere import Elsewhere
 from polyglot_gateway.server.handoff import Handoff
 from polyglot_gateway.server.hooks import HELD_BACK
 
@@ -76,7 +75,12 @@ class NativeWorker(GeventWorker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
         application = cast("Application", self.wsgi)
         server = self._server
-        elsewhere = Elsewhere(server, application.remote) if application.remote else None
+        elsewhere = None
+        if application.remote:
+            # It imports ssl, which gevent wants to patch first.
+            from polyglot_gateway.server.elsewhere import Elsewhere  # noqa: PLC0415
+
+            elsewhere = Elsewhere(server, application.remote)
         handoff = Handoff(server, application.falcon, application.tokens, self._environ(), elsewhere)
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()
