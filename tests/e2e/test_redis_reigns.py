@@ -152,3 +152,17 @@ def test_a_master_that_takes_over_again_with_what_it_had(tmp_path: Path, open_en
         page = wait_until(partial(read_on, engine, before.offset, before.epoch), "Redis")
         assert page.gap
         assert page.gap.reason == "epoch_changed"
+
+
+@pytest.mark.parametrize("group", ["0123456789ab0123456789ab:77:1", ""])
+def test_a_stream_of_another_version_or_hand_begins_anew(redis: RedisServer, open_engine: Open, group: str) -> None:
+    key = "polyglot:{demo:room}"
+    redis.client.xadd(key, {"e": '{"id":"evt_1","offset":', "t": "1000"}, id="7-1")
+    if group:
+        redis.client.xgroup_create(key, group, "0")
+    engine = open_engine(redis)
+    late = engine.read("demo", "room", 7, f"{77:016x}")
+    assert late.gap
+    assert late.gap.reason == "epoch_changed"
+    assert (late.events, publish(engine, "new").offset) == ([], 1)
+    assert [offset for offset, _ in engine.read("demo", "room", 0).events] == [1]

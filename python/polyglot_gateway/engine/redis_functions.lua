@@ -8,7 +8,9 @@
 -- MOST events, because an entry costs Redis more than its bytes. Its id is `offset-time` of its last event, the time in
 -- microseconds, which never falls within a channel; its fields are `n`, the number of events, and `e`, for each event
 -- `<time> <size>\n<envelope>` as in core/replica.hpp. A consumer group, which nobody reads with, bears what else is
--- known: its name is `reign:epoch:real`, and the last id that it has delivered is that of the newest event, or 0-0.
+-- known: its name is `2:reign:epoch:real`, and the last id that it has delivered is that of the newest event, or 0-0.
+-- A stream without such a group was made by another version or another hand, and counts as not being there: the channel
+-- begins anew, and who had a position in it is told.
 --
 -- The reign is the time for which one Redis process is the master. A Redis that starts again, or takes over from
 -- another, may lack the newest events, and gives their offsets away a second time; so each reign has epochs of its own:
@@ -57,9 +59,14 @@ local function check_telling(key)
   may_tell = true
 end
 
+local function life_of(reign, epoch, real)
+  return '2:' .. reign .. ':' .. epoch .. ':' .. real
+end
+
+-- `life` is the one before; without it the channel was not there.
 local function set_life(key, life, reign, epoch, real, newest)
-  if life then redis.call('XGROUP', 'DESTROY', key, life) end
-  redis.call('XGROUP', 'CREATE', key, reign .. ':' .. epoch .. ':' .. real, newest, 'MKSTREAM')
+  if life then redis.call('XGROUP', 'DESTROY', key, life) else redis.call('DEL', key) end
+  redis.call('XGROUP', 'CREATE', key, life_of(reign, epoch, real), newest, 'MKSTREAM')
 end
 
 -- A table: reign, the present one; there, whether there is a stream; newest, the id of the newest event, offset and time
@@ -68,17 +75,12 @@ local function state_of(key)
   local state = {reign = reign_now(), there = false, newest = '0-0', epoch = '0', real = '0', ended = true}
   local groups = redis.pcall('XINFO', 'GROUPS', key)
   if not groups.err then
-    state.there, state.real = true, '1'
     local group = groups[1]
-    if group then
-      state.life, state.newest = group[2], group[8]
-      local reign, epoch, real = string.match(state.life, '^(%x+):(%d+):(%d)$')
-      if reign then
-        state.epoch, state.real, state.ended = epoch, real, reign ~= state.reign
-      end
-    else
-      local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-      if entry then state.newest = entry[1] end
+    local reign, epoch, real
+    if group then reign, epoch, real = string.match(group[2], '^2:(%x+):(%d+):(%d)$') end
+    if reign then
+      state.there, state.life, state.newest = true, group[2], group[8]
+      state.epoch, state.real, state.ended = epoch, real, reign ~= state.reign
     end
   elseif not string.find(groups.err, 'no such key', 1, true) then
     error(groups.err)
@@ -138,7 +140,7 @@ local function append(keys, args)
     end
   end
   if id then
-    redis.call('XGROUP', 'SETID', key, state.reign .. ':' .. epoch .. ':1', id)
+    redis.call('XGROUP', 'SETID', key, life_of(state.reign, epoch, 1), id)
     -- Both now and then only: what is there beyond the bounds is not read, and stays a minute longer than it has to.
     if offset % MOST < offset - state.offset then
       redis.call('XTRIM', key, 'MINID', string.format('%d', math.max(offset - tonumber(args[2]) + 1, 0)))
@@ -156,7 +158,6 @@ end
 local function forget(keys, args)
   local state = state_of(keys[1])
   if state.real == '1' then redis.call('SPUBLISH', keys[1], '') end
-  redis.call('DEL', keys[1])
   set_life(keys[1], nil, state.reign, args[1], state.real, '0')
   redis.call('PEXPIRE', keys[1], args[2])
   return redis.status_reply('OK')
