@@ -157,7 +157,6 @@ def test_the_peers_are_compared(tmp_path, server):
 
 @built
 @installed
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is needed")
 def test_redis_is_compared(tmp_path):
     report = tmp_path / "redis.json"
     command = [sys.executable, "-m", "benchmarks.peers", "--rounds", "1", "--seconds", "0.3", "--json", str(report)]

@@ -50,7 +50,7 @@ class RedisEngine:
         """Make the engine; Redis is first asked when it is needed.
 
         Args:
-            local: The instance's own; it is closed with this one. Its history stays empty.
+            local: The instance's own; it is closed with this one. Its history holds copies.
             url: As RedisLink has it.
             prefix: Before the names of all keys and channels; gateways with another one do not meet.
             history_size: Most events kept per channel.

@@ -22,10 +22,6 @@ class RedisKeys:
         """The events of a channel; and the shard channel on which it is said that there is news of them."""
         return f"{self._prefix}:{{{app}:{channel}}}"
 
-    def idempotency(self, app: str, channel: str, key: str) -> str:
-        """The first answer under an idempotency key, which is given as hex digits."""
-        return f"{self._prefix}:{{{app}:{channel}}}:key:{key}"
-
     def channels(self, app: str) -> str:
         """The names of an app's channels, a sorted set."""
         return f"{self._prefix}:{{{app}}}:channels"

@@ -5,7 +5,6 @@ def test_all_names_have_the_prefix_and_one_channels_share_a_hash_tag() -> None:
     keys = RedisKeys("mine")
     assert keys.presence == "mine:presence"
     assert keys.stream("demo", "room:1") == "mine:{demo:room:1}"
-    assert keys.idempotency("demo", "room:1", "00ff") == "mine:{demo:room:1}:key:00ff"
     assert keys.channels("demo") == "mine:{demo}:channels"
 
 
@@ -15,7 +14,6 @@ def test_no_two_things_have_one_name() -> None:
         keys.presence,
         keys.channels("a"),
         keys.stream("a", "b"),
-        keys.idempotency("a", "b", "0"),
         keys.stream("a", "b:key:0"),
     ]
     assert len(set(names)) == len(names)

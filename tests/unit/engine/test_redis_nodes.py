@@ -1,16 +1,15 @@
 import select
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
 from tests.redis_server import VOLATILE, RedisServer
-from tests.serving import free_port
+from tests.serving import free_port, wait_until
 
-from polyglot_gateway.engine.redis_nodes import REST_SECONDS, Node, pack
+from polyglot_gateway.engine.redis_nodes import Node, pack
 from polyglot_gateway.engine.redis_url import nodes_at
 from polyglot_gateway.errors import EngineDown
 
@@ -63,8 +62,7 @@ def test_after_a_failure_it_rests(redis: RedisServer, node: Node) -> None:
     redis.start()
     with pytest.raises(EngineDown):
         node.connect()
-    time.sleep(REST_SECONDS)
-    assert node.trouble() == ""
+    wait_until(lambda: node.trouble() == "", "its rest to be over")
     assert node.read(node.write(pack("PING")), 1) == [b"PONG"]
 
 
