@@ -10,6 +10,7 @@
 #include "bindings.hpp"
 #include "core/grant.hpp"
 #include "server/http_target.hpp"
+#include "server/news.hpp"
 #include "server/server.hpp"
 
 namespace polyglot::bindings {
@@ -290,6 +291,8 @@ void bind_server(py::module_& module) {
       .def("fileno", [](OpenServer& server) { return server->handoff().fd(); })
       .def("appends_fileno", [](OpenServer& server) { return server->appends().fd(); })
       .def("take_appends", take_appends, "layout"_a, py::keep_alive<0, 1>())
+      .def(
+          "listen", [](OpenServer& server, int fd) { return server->listen(fd); }, "fd"_a, py::keep_alive<0, 1>())
       .def("requests", [](OpenServer& server) { return server->requests(); })
       .def("drained", [](OpenServer& server) { return server->drained(); })
       .def("connections", [](OpenServer& server) { return server->connections(); })
@@ -304,6 +307,14 @@ void bind_server(py::module_& module) {
           },
           "environ"_a);
   bind_replies(type);
+  py::class_<server::News, std::shared_ptr<server::News>>(module, "News")
+      .def("fileno", &server::News::fd)
+      .def("take",
+           [](server::News& news) {
+             const server::News::Left left = news.take();
+             return py::make_tuple(to_bytes(left.bytes), left.ended);
+           })
+      .def("end", &server::News::end);
 }
 
 }  // namespace polyglot::bindings

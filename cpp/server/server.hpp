@@ -14,6 +14,7 @@
 
 #include "server/listener.hpp"
 #include "server/loop.hpp"
+#include "server/news.hpp"
 
 namespace polyglot::server {
 
@@ -38,6 +39,8 @@ class Server {
   void drain(double seconds);
   // Messages from the bus of presence, where it goes through Python: all that came, also one's own, in their order.
   void hear_presence(std::vector<std::string> messages);
+  // Takes over news from a connection to Redis, for as long as the server lives.
+  std::shared_ptr<News> listen(int fd) { return News::listen(loop_, fd); }
   // Ends the thread; what is still open is cut off. Idempotent.
   void stop();
 

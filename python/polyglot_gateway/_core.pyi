@@ -101,6 +101,9 @@ class Server:
     def take_appends(self, layout: RedisLayout) -> AppendCalls | None:
         """Everything that waits to be appended; None when nothing does."""
 
+    def listen(self, fd: int) -> News:
+        """Take over into the history what Redis tells over this connection, which nobody else reads from now on."""
+
     def requests(self) -> int:
         """Requests begun since the start."""
 
@@ -130,6 +133,22 @@ class Server:
 
     def deny(self, id: int, code: str, message: str) -> None:
         """Answer a question: no. KeyError for a code that is not in CODES."""
+
+@final
+class News:
+    """What came over a connection of Redis's and was not taken over into the history (server/news.hpp).
+
+    Thread safe.
+    """
+
+    def fileno(self) -> int:
+        """Readable when there is something to take."""
+
+    def take(self) -> tuple[bytes, bool]:
+        """Whole answers and messages, as they came, and whether the connection has ended behind them."""
+
+    def end(self) -> None:
+        """Let go of the connection. Idempotent."""
 
 @final
 class Grant:

@@ -20,6 +20,7 @@ from polyglot_gateway.engine.redis_link import LIBRARY, RedisLink
 from polyglot_gateway.engine.redis_mirror import RedisMirror
 from polyglot_gateway.engine.redis_reader import BEGINNING, Answer, Query, RedisReader
 from polyglot_gateway.engine.redis_spool import Spool
+from polyglot_gateway.engine.redis_subscriber import Listen
 from polyglot_gateway.errors import InvalidParameter
 
 MOST_LIMIT = 1000
@@ -186,9 +187,9 @@ class RedisEngine:
         self._link.check_open()
         return RedisFeed(self._link, self._keys)
 
-    def mirror(self) -> RedisMirror:
-        """What keeps the history of this host equal for the channels that are followed."""
-        return RedisMirror(self.gateway, self._reader, self.follow)
+    def mirror(self, listen: Listen | None = None) -> RedisMirror:
+        """What keeps the history of this host equal for the channels that are followed, where `listen` does not."""
+        return RedisMirror(self.gateway, self._reader, lambda: RedisFeed(self._link, self._keys, listen))
 
     def presence(self) -> tuple[RedisLink, str]:
         """The link, and the pub/sub channel by which workers tell each other of presence."""

@@ -16,7 +16,7 @@ from redis.exceptions import MovedError, RedisError, TimeoutError
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import MOST_TRIES, RedisLink
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, REST_SECONDS, Node
-from polyglot_gateway.engine.redis_subscriber import Subscriber
+from polyglot_gateway.engine.redis_subscriber import Listen, Subscriber
 from polyglot_gateway.errors import EngineUnavailable
 
 MOST_MESSAGES = 1000
@@ -54,8 +54,12 @@ class RedisFeed:
     What Redis said while there was no subscription is lost, and the feed says so when there is one again.
     """
 
-    def __init__(self, link: RedisLink, keys: RedisKeys) -> None:
-        """Begin by watching nothing; Redis is first asked when something is watched."""
+    def __init__(self, link: RedisLink, keys: RedisKeys, listen: Listen | None = None) -> None:
+        """Begin by watching nothing; Redis is first asked when something is watched.
+
+        What `listen` takes over into the history is not told.
+        """
+        self._listen = listen
         self._link = link
         self._keys = keys
         self._lock = threading.Lock()
@@ -198,7 +202,7 @@ class RedisFeed:
             subscriber = self._subscribers.get(node)
             if subscriber is None:
                 try:
-                    subscriber = self._subscribers[node] = Subscriber(node)
+                    subscriber = self._subscribers[node] = Subscriber(node, self._listen)
                 except EngineUnavailable:
                     continue
                 self._ready.register(subscriber.fileno(), select.EPOLLIN)

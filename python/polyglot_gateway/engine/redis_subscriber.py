@@ -5,14 +5,19 @@ from __future__ import annotations
 import select
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
+from redis.connection import SSLConnection
 from redis.exceptions import ConnectionError
 
+from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, Node, pack
 from polyglot_gateway.engine.redis_wire import socket_of
+
+Listen = Callable[[int], _core.News]
+"""`Server.listen`."""
 
 _CHUNK = 1 << 16
 _NOTHING = object()
@@ -21,7 +26,8 @@ _NOTHING = object()
 class Subscriber:
     """Asks Redis, and reads what it answers and tells, without waiting. For one thread at a time.
 
-    It reads by itself what redis-py has connected, because that costs a tenth for each message.
+    It reads by itself what redis-py has connected, because that costs a tenth for each message. Where there is a native
+    server, and no TLS, the server's thread reads, and leaves here what it has not taken over into the history.
 
     Attributes:
         node: Whom it is connected to.
@@ -29,8 +35,8 @@ class Subscriber:
             takes it out.
     """
 
-    def __init__(self, node: Node) -> None:
-        """Connect.
+    def __init__(self, node: Node, listen: Listen | None = None) -> None:
+        """Connect, and let `listen` read, where it can.
 
         Raises:
             EngineDown: Redis does not answer, or has just failed.
@@ -41,7 +47,9 @@ class Subscriber:
         self._socket = socket_of(self._connection)
         self._socket.settimeout(0)
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
-        self._fd = self._socket.fileno()
+        plain = not isinstance(self._connection, SSLConnection)
+        self._news = listen(self._socket.fileno()) if listen is not None and plain else None
+        self._fd = (self._news or self._socket).fileno()
 
     def fileno(self) -> int:
         """Becomes readable when there is something to read."""
@@ -68,14 +76,9 @@ class Subscriber:
         Raises:
             ConnectionError: The connection is lost.
         """
-        try:
-            data = self._socket.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        data = self._come()
+        if data is None:
             return None
-        except OSError as error:
-            raise _lost(error) from error
-        if not data:
-            raise ConnectionError("Redis closed the connection")
         self._reader.feed(data)
         replies = []
         while (reply := self._reader.gets(False)) is not _NOTHING:
@@ -88,8 +91,26 @@ class Subscriber:
         ready.register(self._fd, select.POLLIN)
         return bool(ready.poll(max(0, seconds * 1000)))
 
+    def _come(self) -> bytes | None:
+        if self._news is not None:
+            data, ended = self._news.take()
+            if not data and not ended:
+                return None
+        else:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return None
+            except OSError as error:
+                raise _lost(error) from error
+        if not data:
+            raise ConnectionError("Redis closed the connection")
+        return data
+
     def close(self) -> None:
         """Let go of the connection; once."""
+        if self._news is not None:
+            self._news.end()
         self.node.release(self._connection)
 
 

@@ -24,7 +24,7 @@ class Elsewhere:
     def __init__(self, server: _core.Server, engine: RedisEngine) -> None:
         self._server = server
         self._appends = AppendLoop(server, engine.appender)
-        self._mirror = engine.mirror()
+        self._mirror = engine.mirror(server.listen)
         self._presence = PresenceBus(server, *engine.presence())
 
     def start(self) -> None:
