@@ -86,7 +86,7 @@ void bind_append_calls(py::module_& module) {
              std::vector<core::Submission*> all;
              for (const auto& submission : submissions) all.push_back(&submission.cast<OpenSubmission&>().get());
              // Python's hold on the list is what keeps them.
-             return std::make_unique<OpenAppendCalls>(gateway.share(), layout, all,
+             return std::make_unique<OpenAppendCalls>(append_calls_of(gateway.get(), layout, all), std::nullopt,
                                                       [kept = py::object(submissions)](const core::Status&) {});
            }),
            "gateway"_a, "layout"_a, "submissions"_a)
@@ -107,6 +107,11 @@ void bind_append_calls(py::module_& module) {
                channels[i] = py::make_tuple(calls.app(i), calls.channel(i));
              }
              return channels;
+           })
+      .def("sent",
+           [](const OpenAppendCalls& open) -> py::object {
+             if (!open.sent()) return py::none();
+             return py::make_tuple(to_bytes(open.sent()->answers), open.sent()->trouble);
            })
       .def(
           "settle",

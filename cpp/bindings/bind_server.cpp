@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <chrono>
+#include <cmath>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -238,14 +240,22 @@ void bind_replies(py::class_<OpenServer>& type) {
 // All that waits to be appended; nothing when nothing does.
 std::unique_ptr<OpenAppendCalls> take_appends(OpenServer& server, const core::RedisLayout& layout) {
   using Waiting = std::vector<server::AppendQueue::Waiting>;
-  auto waiting = std::make_shared<Waiting>(server->appends().take());
+  auto left = server->append_wire().take();
+  auto waiting = std::make_shared<Waiting>(left ? std::move(left->waiting) : server->appends().take());
   if (waiting->empty()) return nullptr;
+  auto finish = [&queue = server->appends(), waiting](const core::Status& status) {
+    queue.finish(std::move(*waiting), status);
+  };
+  if (left) {
+    std::optional<OpenAppendCalls::Sent> sent;
+    if (left->sent) sent = {std::move(left->answers), std::move(left->trouble)};
+    return std::make_unique<OpenAppendCalls>(std::move(left->calls), std::move(sent), std::move(finish));
+  }
   std::vector<core::Submission*> submissions;
   submissions.reserve(waiting->size());
   for (const auto& one : *waiting) submissions.push_back(one.owned.submission.get());
-  return std::make_unique<OpenAppendCalls>(
-      server.gateway(), layout, submissions,
-      [&queue = server->appends(), waiting](const core::Status& status) { queue.finish(std::move(*waiting), status); });
+  return std::make_unique<OpenAppendCalls>(append_calls_of(*server.gateway(), layout, submissions), std::nullopt,
+                                           std::move(finish));
 }
 
 }  // namespace
@@ -291,6 +301,20 @@ void bind_server(py::module_& module) {
       .def("fileno", [](OpenServer& server) { return server->handoff().fd(); })
       .def("appends_fileno", [](OpenServer& server) { return server->appends().fd(); })
       .def("take_appends", take_appends, "layout"_a, py::keep_alive<0, 1>())
+      .def(
+          "lend_wire",
+          [](OpenServer& server, int fd, const core::RedisLayout& layout, double answer_seconds) {
+            server->append_wire().lend(fd, layout, std::chrono::milliseconds(std::llround(answer_seconds * 1000)));
+          },
+          "fd"_a, "layout"_a, "answer_seconds"_a)
+      .def("has_wire", [](OpenServer& server) { return server->append_wire().is_lent(); })
+      .def("revoke_wire", [](OpenServer& server) { server->append_wire().revoke(); })
+      .def(
+          "listed",
+          [](OpenServer& server, std::string_view app, std::string_view channel, double seconds) {
+            server->append_wire().listed(app, channel, std::chrono::milliseconds(std::llround(seconds * 1000)));
+          },
+          "app"_a, "channel"_a, "seconds"_a)
       .def(
           "listen", [](OpenServer& server, int fd) { return server->listen(fd); }, "fd"_a, py::keep_alive<0, 1>())
       .def("requests", [](OpenServer& server) { return server->requests(); })

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "core/hex.hpp"
+#include "core/resp.hpp"
 
 namespace polyglot::core {
 namespace {
@@ -182,6 +183,32 @@ void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule&
     put(out, i + 1);
     put(out, remembered(append));
   }
+}
+
+bool AppendCalls::settle(std::size_t call, std::string_view answer) {
+  RespParts parts(answer);
+  std::size_t length = 0;
+  std::string_view digits;
+  std::uint64_t epoch = 0;
+  if (!parts.take_array(length) || length != entries(call) + 1 || !parts.take_text(digits) ||
+      !parse_number(digits, epoch)) {
+    return false;
+  }
+  for (std::size_t entry = 0; entry < entries(call); ++entry) {
+    std::uint64_t offset = 0;
+    std::string_view remembered;
+    if (parts.take_integer(offset)) {
+      if (offset <= 1) return false;
+      kept(call, entry, offset, epoch);
+    } else if (!parts.take_text(remembered)) {
+      return false;
+    } else if (remembered.empty()) {
+      mismatched(call, entry);
+    } else if (!replayed(call, entry, remembered)) {
+      return false;
+    }
+  }
+  return parts.is_end();
 }
 
 void AppendCalls::kept(std::size_t call, std::size_t entry, std::uint64_t offset, std::uint64_t epoch) {

@@ -54,6 +54,9 @@ class AppendCalls {
   const std::string& command(std::size_t call) const { return calls_[call].command; }
   std::size_t entries(std::size_t call) const { return calls_[call].entries.size(); }
 
+  // Takes what Redis answered to the call, as it came. False when `append` answers no such thing, or answers that the
+  // channel has begun anew.
+  bool settle(std::size_t call, std::string_view answer);
   // What Redis answered for each entry, by its place in the call. `offset`: of its first event.
   void kept(std::size_t call, std::size_t entry, std::uint64_t offset, std::uint64_t epoch);
   // The key was known; `remembered` is what `append` wrote under it: <event>:<id>:<time>:<offset>-<epoch>. False when

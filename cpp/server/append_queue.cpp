@@ -1,7 +1,5 @@
 #include "server/append_queue.hpp"
 
-#include <sys/eventfd.h>
-
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <exception>
@@ -17,7 +15,11 @@ AppendQueue::AppendQueue(boost::asio::io_context& io)
 
 void AppendQueue::ask() {
   state_ = State::asked;
-  static_cast<void>(eventfd_write(fd(), 1));
+  {
+    const std::lock_guard guard(mutex_);
+    offered_ = true;
+  }
+  if (!sends || !sends()) signal();
 }
 
 void AppendQueue::gather() {
@@ -57,7 +59,7 @@ std::vector<AppendQueue::Waiting> AppendQueue::take() {
   eventfd_t signals = 0;
   static_cast<void>(eventfd_read(fd(), &signals));
   const std::lock_guard guard(mutex_);
-  return std::exchange(waiting_, {});
+  return std::exchange(offered_, false) ? std::exchange(waiting_, {}) : std::vector<Waiting>();
 }
 
 void AppendQueue::finish(std::vector<Waiting> finished, const core::Status& status) {

@@ -10,6 +10,8 @@
 // Thread safety: take and finish from any thread; push from the server's thread, where also `done` is called.
 #pragma once
 
+#include <sys/eventfd.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -50,9 +52,12 @@ class AppendQueue {
 
   explicit AppendQueue(boost::asio::io_context& io);
 
+  // Called when there is something to take; whether it was taken, so that nobody else is woken.
+  std::function<bool()> sends;
   // Any thread: readable when there may be something to take.
   int fd() const { return signal_.get(); }
   core::Status push(OwnedSubmission owned, Done done);
+  void signal() { static_cast<void>(eventfd_write(fd(), 1)); }
   // Nothing, or what finish() is called with, once.
   std::vector<Waiting> take();
   void finish(std::vector<Waiting> finished, const core::Status& status);
@@ -73,6 +78,7 @@ class AppendQueue {
   core::FileDescriptor signal_;
   std::mutex mutex_;
   std::vector<Waiting> waiting_;
+  bool offered_ = false;  // it may be taken
   // Pushed and not finished; the server's thread alone.
   std::size_t events_ = 0;
   std::size_t bytes_ = 0;

@@ -11,6 +11,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       poller(io, [this] { return hub.is_scheduled(); }),
       handoff(io),
       appends(io),
+      append_wire(io, gateway, appends),
       replies(options.cors_origins),
       source(options.trusted_proxies),
       hub(io, gateway),

@@ -11,6 +11,7 @@
 
 #include "core/gateway.hpp"
 #include "server/append_queue.hpp"
+#include "server/append_wire.hpp"
 #include "server/connection.hpp"
 #include "server/connection_relay.hpp"
 #include "server/handoff.hpp"
@@ -36,6 +37,7 @@ struct Loop {
   Poller poller;
   Handoff handoff;
   AppendQueue appends;
+  AppendWire append_wire;
   ReplyWriter replies;
   RequestIds request_ids;
   SourceAddress source;

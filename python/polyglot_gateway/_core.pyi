@@ -101,6 +101,21 @@ class Server:
     def take_appends(self, layout: RedisLayout) -> AppendCalls | None:
         """Everything that waits to be appended; None when nothing does."""
 
+    def lend_wire(self, fd: int, layout: RedisLayout, answer_seconds: float) -> None:
+        """Let the server's thread append by this connection to Redis, over which nobody else says anything meanwhile.
+
+        What does not go as it should, or is of a channel that is not `listed`, is left to `take_appends`.
+        """
+
+    def has_wire(self) -> bool:
+        """Whether the thread has such a connection; it loses it when it breaks, or says nothing for too long."""
+
+    def revoke_wire(self) -> None:
+        """Have all that is not finished yet left to `take_appends`."""
+
+    def listed(self, app: str, channel: str, seconds: float) -> None:
+        """The channel is in its app's list for so long."""
+
     def listen(self, fd: int) -> News:
         """Take over into the history what Redis tells over this connection, which nobody else reads from now on."""
 
@@ -296,6 +311,9 @@ class AppendCalls:
 
     def channels(self) -> list[tuple[str, str]]:
         """The app and the channel of each call; several calls may have the same."""
+
+    def sent(self) -> tuple[bytes, str] | None:
+        """When they were sent already: the answers that came, and why no more will come, "" when all are there."""
 
     def settle(self, call: int, answer: list[bytes | int]) -> None:
         """Take what Redis answered to the call. ValueError for what `append` does not answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import Command, RedisLink, refused
+from polyglot_gateway.engine.redis_link import Command, Lent, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
+from polyglot_gateway.engine.redis_wire import answers_in
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class RedisAppender:
         self._sending = threading.Lock()
         self._jobs: list[_Job] = []
         self._listed: dict[tuple[str, str], float] = {}
+        self._lent: Lent | None = None
 
     def append(self, submission: _core.Submission, place: Place | None = None) -> None:
         """Append what is submitted, and write into it what became of each event.
@@ -121,13 +123,14 @@ class RedisAppender:
         spool = self._spool
         if spool is None:
             return dict(self._send_now(calls).values())
-        if spool.take_behind(calls):
-            return {}
-        try:
-            self._link.check()
-        except EngineDown as error:
-            spool.take(calls, range(len(calls.channels())), error, unknown=False)
-            return {}
+        if calls.sent() is None:
+            if spool.take_behind(calls):
+                return {}
+            try:
+                self._link.check()
+            except EngineDown as error:
+                spool.take(calls, range(len(calls.channels())), error, unknown=False)
+                return {}
         try:
             unknown = self._send_now(calls)
         except EngineDown as error:
@@ -136,6 +139,35 @@ class RedisAppender:
             for _, why in list(unknown.values())[:1]:
                 spool.take(calls, unknown, why, unknown=True)
         return {}
+
+    def lend(self) -> int | None:
+        """The descriptor of a connection by which the server's thread may append; None where there can be none.
+
+        The one before has been taken back.
+
+        Raises:
+            EngineDown: Redis does not answer.
+        """
+        if self.is_behind():
+            return None
+        self._lent = self._link.lend()
+        return None if self._lent is None else self._lent.wire.fileno()
+
+    def take_back(self) -> None:
+        """The server's thread does not use the connection any more. Idempotent."""
+        if self._lent is not None:
+            self._lent.node.drop(self._lent.wire)
+            self._lent = None
+
+    def is_behind(self) -> bool:
+        """Whether events wait in the spool, so that none may go to Redis before them."""
+        return self._spool is not None and self._spool.file.events > 0
+
+    def listed(self, channels: Iterable[Place]) -> list[tuple[str, str, float]]:
+        """Those that are in the lists of their apps, and for how many seconds that is certain."""
+        now = time.monotonic()
+        until = {place: self._listed.get(place, 0) + LISTED_SECONDS for place in channels}
+        return [(*place, end - now) for place, end in until.items() if end > now and place in self._listed]
 
     def forward(self, records: Sequence[Record]) -> list[tuple[int, str, str]]:
         """Append what waited; each is kept once, however often this is tried within five minutes.
@@ -155,7 +187,7 @@ class RedisAppender:
         """As send without a spool; returns the numbers of calls, with their channels."""
         channels = calls.channels()
         unlisted = self._unlisted(channels)
-        answers = self._link.send_packed(calls.commands())
+        answers = self._link.send_packed(calls.commands(), self._answered(calls))
         unknown: dict[int, tuple[Place, EngineDown]] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, ResponseError):
@@ -167,6 +199,20 @@ class RedisAppender:
                 calls.settle(place, answer)
         self._list(unlisted | self._born(channels, answers))
         return unknown
+
+    def _answered(self, calls: _core.AppendCalls) -> list[Any]:
+        """What the server's thread was answered before it left the calls to us."""
+        sent = calls.sent()
+        if sent is None:
+            return []
+        received, trouble = sent
+        if trouble:
+            lent, self._lent = self._lent, None
+            if lent is None:
+                raise EngineDown(f"Redis does not answer: {trouble}.")
+            lent.node.drop(lent.wire)
+            raise lent.node.failed(ConnectionError(trouble))
+        return answers_in(received)
 
     def _send(self, jobs: list[_Job]) -> None:
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
 
-from polyglot_gateway.engine.redis_nodes import Node, pack
+from polyglot_gateway.engine.redis_nodes import Node, OneRedis, pack
 from polyglot_gateway.engine.redis_url import nodes_at
+from polyglot_gateway.engine.redis_wire import Wire
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 AT_ONCE = 32
@@ -32,6 +33,13 @@ Command = Sequence[bytes | str | int]
 
 class NoAnswer(ResponseError):
     """Stands for the answer of a node that does not answer while others do; what it was sent may have been done."""
+
+
+class Lent(NamedTuple):
+    """A wire, and who takes it back."""
+
+    node: Node
+    wire: Wire
 
 
 class RedisLink:
@@ -63,21 +71,29 @@ class RedisLink:
         """Send all of them at once; as `send_packed`."""
         return self.send_packed([(_key_of(command), pack(*command)) for command in commands])
 
-    def send_packed(self, calls: Sequence[tuple[str, bytes]]) -> list[Any]:
+    def send_packed(self, calls: Sequence[tuple[str, bytes]], answered: Sequence[Any] = ()) -> list[Any]:
         """Send commands as RESP has them, each with the key it is about, and return the answers in order.
 
         Among them are `ResponseError`s, also for what a node of a cluster did not answer: see `refused`. Of commands
         about one key, none is done behind a later one.
 
+        Args:
+            calls: The keys and the commands.
+            answered: What was answered, when they were sent once before.
+
         Raises:
             EngineDown: Nothing was answered. It may have been done or not.
         """
-        self.check()
-        answers: list[Any] = [None] * len(calls)
+        if not answered:
+            self.check()
+        answers: list[Any] = [*answered] or [None] * len(calls)
         elsewhere: dict[int, Node] = {}  # for once, as ASK has it
         places = list(range(len(calls)))
-        for _ in range(MOST_TRIES):
-            nodes = self._exchange(calls, places, elsewhere, answers)
+        for turn in range(MOST_TRIES):
+            if answered and turn == 0:
+                nodes = {place: self.nodes.of(calls[place][0].encode()) for place in places}
+            else:
+                nodes = self._exchange(calls, places, elsewhere, answers)
             places = self._not_done(calls, nodes, elsewhere, answers)
             if not places:
                 break
@@ -132,6 +148,18 @@ class RedisLink:
             if int(memory["maxmemory"]) > 0 and memory["maxmemory_policy"] != "noeviction":
                 return memory["maxmemory_policy"]
         return ""
+
+    def lend(self) -> Lent | None:
+        """A wire over which somebody asks and waits by himself; None where there can be none.
+
+        Raises:
+            EngineDown: Redis does not answer.
+        """
+        if not isinstance(self.nodes, OneRedis):
+            return None  # a cluster sends everybody to and fro
+        (node,) = self.nodes.masters()
+        wire = node.lend()
+        return None if wire is None else Lent(node, wire)
 
     def check_open(self) -> None:
         """Raise EngineUnavailable when the link is closed."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import hiredis
-from redis.connection import Connection, ConnectionPool
+from redis.connection import Connection, ConnectionPool, SSLConnection
 from redis.exceptions import AskError, RedisError
 
 from polyglot_gateway.engine.redis_wire import Wire
@@ -103,6 +103,18 @@ class Node:
             raise
         self._idle.append(wire)
         return answers
+
+    def lend(self) -> Wire | None:
+        """A wire for somebody who reads and writes by its descriptor alone, until `drop`; None when TLS is on it.
+
+        Raises:
+            EngineDown: Redis does not answer, or has just failed.
+        """
+        wire = self._wire()
+        if not isinstance(wire.connection, SSLConnection):
+            return wire
+        self._idle.append(wire)
+        return None
 
     def drop(self, wire: Wire) -> None:
         """Close a wire on which answers may be on their way."""

@@ -29,10 +29,14 @@ class Wire:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._socket = socket_of(connection)
-        self._reader = hiredis.Reader(replyError=BaseParser.parse_error, notEnoughData=_NOTHING)
+        self._reader = _reader()
         # gevent's would give others their turn, and this never waits.
         self._look = get_original("select", "poll")()
         self._look.register(self._socket.fileno(), select.POLLIN)
+
+    def fileno(self) -> int:
+        """Of the socket."""
+        return self._socket.fileno()
 
     def is_quiet(self) -> bool:
         """Whether it can be used: one whose end has come, or that says what nobody asked, can't."""
@@ -58,6 +62,20 @@ class Wire:
             else:
                 raise ConnectionError("Redis closed the connection")
         return answers
+
+
+def answers_in(received: bytes) -> list[Any]:
+    """The answers, among them `ResponseError`s, that somebody else has received."""
+    reader = _reader()
+    reader.feed(received)
+    answers: list[Any] = []
+    while (answer := reader.gets(False)) is not _NOTHING:
+        answers.append(answer)
+    return answers
+
+
+def _reader() -> hiredis.Reader:
+    return hiredis.Reader(replyError=BaseParser.parse_error, notEnoughData=_NOTHING)
 
 
 def socket_of(connection: Connection) -> socket.socket:
