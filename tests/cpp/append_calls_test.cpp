@@ -175,5 +175,31 @@ TEST_F(AppendCallsTest, SaysWhatWaitsInsteadOfWhatWasRefused) {
   EXPECT_FALSE(third.appends().front().spooled);
 }
 
+TEST_F(AppendCallsTest, TakesAnswersAsTheyCome) {
+  const Submission& plain = submit("a");
+  const Submission& known = submit("a", "k");
+  const Submission& other = submit("a", "l");
+  AppendCalls made = calls();
+  const std::string id(32, 'a');
+  const std::string remembered = std::string(16, '0') + ':' + id + ":55:3-77";
+  const auto text = [](const std::string& bytes) {
+    return '$' + std::to_string(bytes.size()) + "\r\n" + bytes + "\r\n";
+  };
+  const std::string answer = "*4\r\n" + text("77") + ":9\r\n" + text(remembered) + text("");
+  ASSERT_TRUE(made.settle(0, answer));
+  EXPECT_EQ(plain.appends()[0].offset, 9U);
+  EXPECT_EQ(plain.appends()[0].epoch, 77U);
+  EXPECT_TRUE(known.appends()[0].replayed);
+  EXPECT_EQ(known.appends()[0].offset, 3U);
+  EXPECT_EQ(other.appends()[0].status.code(), Code::idempotency_mismatch);
+  for (const std::string& wrong : std::vector<std::string>{
+           std::string("-ERR no\r\n"), std::string("*1\r\n$2\r\n77\r\n"), "*4\r\n:77\r\n:9\r\n:10\r\n:11\r\n",
+           "*4\r\n" + text("x") + ":9\r\n:10\r\n:11\r\n", "*4\r\n" + text("77") + ":9\r\n+OK\r\n:10\r\n",
+           "*4\r\n" + text("77") + ":9\r\n:10\r\n" + text("no memory of it")}) {
+    EXPECT_FALSE(made.settle(0, wrong)) << wrong;
+  }
+  EXPECT_FALSE(made.settle(0, "*4\r\n" + text("77") + ":1\r\n:2\r\n:3\r\n")) << "the channel begins";
+}
+
 }  // namespace
 }  // namespace polyglot::core

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
+from tests.serving import wait_until
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_appender import RedisAppender
@@ -132,7 +133,7 @@ def test_nobody_takes_a_failure_for_an_acknowledgement(
     sent = threading.Event()
     outcomes: list[object] = []
 
-    def fail(commands: object) -> list[object]:
+    def fail(calls: object, answered: object) -> list[object]:
         sent.wait(10)
         raise MemoryError
 
@@ -146,8 +147,7 @@ def test_nobody_takes_a_failure_for_an_acknowledgement(
     threads = [threading.Thread(target=try_to_publish) for _ in range(4)]
     for thread in threads:
         thread.start()
-    while len(appender._jobs) < 3:
-        threading.Event().wait(0.001)
+    wait_until(lambda: len(appender._jobs) == 3, "the others to gather")
     sent.set()
     for thread in threads:
         thread.join()
