@@ -12,7 +12,6 @@ PYTHON = ROOT / "python" / "polyglot_gateway"
 TESTED_ELSEWHERE = {
     "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
     "engine/base": "a contract; tests/contract holds engines to it",
-    "engine/redis": "tests/contract/engine, and tests/e2e/test_redis.py for what happens to Redis",
     "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
     "errors": "classes without logic; tests/contract and tests/unit/gateway/test_problems.py raise them",
     "ops/meters": "a protocol without logic",

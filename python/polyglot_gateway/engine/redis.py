@@ -21,7 +21,7 @@ from polyglot_gateway.engine.redis_mirror import RedisMirror
 from polyglot_gateway.engine.redis_reader import BEGINNING, Answer, Query, RedisReader
 from polyglot_gateway.engine.redis_spool import Spool
 from polyglot_gateway.engine.redis_subscriber import Listen
-from polyglot_gateway.errors import InvalidParameter
+from polyglot_gateway.errors import EngineDown, InvalidParameter
 
 MOST_LIMIT = 1000
 ENOUGH_BYTES = 1 << 16
@@ -78,6 +78,7 @@ class RedisEngine:
         )
         self._reader = RedisReader(self._link, self._keys, self.gateway, layout)
         self.appender = RedisAppender(self._link, self._keys, self.gateway, layout, spool)
+        self._mirror: RedisMirror | None = None
         self._spool = spool
         self._forwarder: Forwarder | None = None
         if spool is not None:
@@ -128,7 +129,12 @@ class RedisEngine:
         _check_position(limit, epoch)
         rule = self.gateway.rule(app, channel)
         query = Query(since, until, epoch, limit, reverse, rule.history_size, rule.history_ttl)
-        found, read = self._reader.read(app, channel, query)
+        try:
+            found, read = self._reader.read(app, channel, query)
+        except EngineDown:
+            if not self._is_copied(app, channel, query):
+                raise
+            return self._local.history(app, channel, limit, since, until, reverse, epoch)
         events = b",".join([envelope for _, envelope in read])
         gap = b"null"
         if found.gap:
@@ -189,7 +195,8 @@ class RedisEngine:
 
     def mirror(self, listen: Listen | None = None) -> RedisMirror:
         """What keeps the history of this host equal for the channels that are followed, where `listen` does not."""
-        return RedisMirror(self.gateway, self._reader, lambda: RedisFeed(self._link, self._keys, listen))
+        self._mirror = RedisMirror(self.gateway, self._reader, lambda: RedisFeed(self._link, self._keys, listen))
+        return self._mirror
 
     def presence(self) -> tuple[RedisLink, str]:
         """The link, and the pub/sub channel by which workers tell each other of presence."""
@@ -213,6 +220,17 @@ class RedisEngine:
     def spool(self) -> dict[str, int]:
         """Events and bytes that wait on this host; nothing when none ever do."""
         return {} if self._spool is None else self._spool.figures()
+
+    def _is_copied(self, app: str, channel: str, query: Query) -> bool:
+        """Whether all that is asked for is here too, because somebody here follows the channel."""
+        if self._mirror is None or not self._mirror.is_equal(app, channel):
+            return False
+        here = self.gateway.replicated(app, channel)
+        if query.since is None:
+            last = here.last_offset if query.until is None else min(query.until, here.last_offset)
+            return here.first_offset <= max(1, last - query.limit + 1)
+        same = query.epoch.lower() in ("", here.epoch)
+        return same and here.first_offset - 1 <= query.since <= here.last_offset
 
     def close(self) -> None:
         """See `Engine`."""

@@ -94,6 +94,10 @@ class RedisMirror:
             self._changed = True
         os.eventfd_write(self._wake, 1)
 
+    def is_equal(self, app: str, channel: str) -> bool:
+        """Whether the history has what Redis had of the channel, as far as it reaches back, when that last answered."""
+        return (app, channel) in self._copied and (app, channel) not in self._stale
+
     def stop(self) -> None:
         """End `run`. Idempotent."""
         self._stopped = True
