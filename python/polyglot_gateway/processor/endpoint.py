@@ -10,7 +10,7 @@ from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.base import ACCEPT, MOST_EVENTS, Event, Verdict
 
 MOST_BYTES = 3 << 20
-"""Of the events in one batch; so a message is below 4 MiB, which every gRPC service takes unless it is told otherwise."""
+"""Of the events in one batch; the message is then below the 4 MiB that gRPC services take unless told otherwise."""
 MOST_ANSWER_BYTES = 64 << 20
 """Of the answer to one batch; a longer one is not read."""
 

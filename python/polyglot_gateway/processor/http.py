@@ -57,15 +57,15 @@ _answer = msgspec.json.Decoder(_Answer)
 class HttpEndpoint:
     """One URL of the processor tier. Fulfils `Endpoint`.
 
-    The data of events and verdicts is copied byte for byte and never taken apart, so whatever is in it stays: numbers of
-    any size, the order and repetition of members, spaces, escapes. Nothing is sent twice: a connection that the service
-    closed while it lay idle is noticed before it is used.
+    The data of events and verdicts is copied byte for byte and never taken apart, so whatever is in it stays: numbers
+    of any size, the order and repetition of members, spaces, escapes. Nothing is sent twice: a connection that the
+    service closed while it lay idle is noticed before it is used.
 
     Where gevent has not patched the process, the look-up of a name takes as long as the resolver lets it, and the time
     to connect is given to each address that a name has.
     """
 
-    protocol: Literal["http"] = "http"
+    protocol: Literal["http", "grpc"] = "http"
 
     def __init__(self, address: Address, pool_size: int) -> None:
         """Prepare it; nothing is connected before it is asked.

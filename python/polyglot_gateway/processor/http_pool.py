@@ -46,7 +46,7 @@ class _Answer(http.client.HTTPResponse):
 class _WholeAnswer(HTTPConnection):
     """Takes urllib3's limit for one read as that for the whole answer, its head included."""
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         assert isinstance(self.timeout, float)
         self.response_class = functools.partial(_Answer, deadline=time.monotonic() + self.timeout)  # type: ignore[assignment]
         return super().getresponse()

@@ -9,6 +9,7 @@ from typing import Literal
 from polyglot_gateway.processor.address import Address, parse_address
 from polyglot_gateway.processor.breaker import Breaker
 from polyglot_gateway.processor.endpoint import Endpoint
+from polyglot_gateway.processor.grpc_extra import require_grpc
 from polyglot_gateway.processor.http import HttpEndpoint
 from polyglot_gateway.processor.remote import Instance, RemoteProcessor, Way
 
@@ -38,12 +39,13 @@ def open_processor(
 
     Raises:
         ValueError: An argument is not one that it can be.
-        ModuleNotFoundError: `grpc` is not installed.
+        SettingsError: gRPC is not installed.
     """
     addresses = [parse_address(url) for url in urls]
     _refuse("kind must be http or grpc", kind not in ("http", "grpc"))
     _refuse("there must be at least one URL of a processor", not addresses)
-    _refuse("two URLs of processors name the same place", len({a.name + a.path for a in addresses}) < len(addresses))
+    places = {a.host if kind == "grpc" else a.name + a.path for a in addresses}
+    _refuse("two URLs of processors name the same place", len(places) < len(addresses))
     _refuse("pool_size must be at least 1", pool_size < 1)
     _refuse("timeout must be more than 0 seconds", not 0 < timeout < math.inf)
     _refuse("breaker_failures must be at least 1", breaker_failures < 1)
@@ -59,18 +61,16 @@ def open_processor(
 
     def instance(address: Address) -> Instance:
         by_http = way(HttpEndpoint(address, pool_size))
-        return Instance(way(_grpc(address, grpc_port)), by_http) if kind == "grpc" else Instance(by_http)
+        return Instance(way(_grpc(address, grpc_port, timeout)), by_http) if kind == "grpc" else Instance(by_http)
 
     return RemoteProcessor(kind, [instance(address) for address in addresses], timeout)
 
 
-def _grpc(address: Address, port: int) -> Endpoint:
-    try:
-        from polyglot_gateway.processor.grpc import GrpcEndpoint  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        message = "gRPC is not installed: pip install 'polyglot-gateway[grpc]'"
-        raise ModuleNotFoundError(message, name=error.name) from error
-    return GrpcEndpoint(address, port)
+def _grpc(address: Address, port: int, timeout: float) -> Endpoint:
+    require_grpc("processor")
+    from polyglot_gateway.processor.grpc import GrpcEndpoint  # noqa: PLC0415
+
+    return GrpcEndpoint(address, port, connect_seconds=timeout / 2)
 
 
 def _refuse(message: str, condition: bool) -> None:

@@ -104,7 +104,7 @@ class RemoteProcessor:
         return [way for instance in self._instances for way in instance.ways]
 
     def _ask(self, events: Sequence[Event], deadline: float) -> list[Verdict]:
-        refusals = []
+        refusals: list[str] = []
         for instance in self._by_load():
             with self._counted(instance):
                 for way in instance.ways:
