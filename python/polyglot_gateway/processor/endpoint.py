@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, cast, get_args
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.base import ACCEPT, MOST_EVENTS, Event, Verdict
 
-MOST_BYTES = 3 << 20
+BATCH_BYTES = 3 << 20
 """Of the events in one batch; the message is then below the 4 MiB that gRPC services take unless told otherwise."""
 MOST_ANSWER_BYTES = 64 << 20
 """Of the answer to one batch; a longer one is not read."""
@@ -21,6 +21,10 @@ _AROUND_AN_EVENT = 128  # bytes, at most, that a message has around the values o
 
 class Unreached(ProcessorUnavailable):
     """The batch has certainly not reached the processor, so another endpoint may get it."""
+
+
+class Busy(Unreached):
+    """It has not reached it because the endpoint has enough to do, which is no failure of the endpoint's."""
 
 
 class Endpoint(Protocol):
@@ -38,7 +42,7 @@ class Endpoint(Protocol):
             seconds: Time for all of it, above 0. At most half of it goes into reaching the endpoint.
 
         Raises:
-            Unreached: The batch has certainly not reached the processor.
+            Busy, Unreached: The batch has certainly not reached the processor.
             ProcessorUnavailable: There is no good answer; the batch may have been processed.
         """
 
@@ -58,11 +62,11 @@ class Answer(NamedTuple):
 
 
 def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """Cut into batches of at most `MOST_EVENTS` and `MOST_BYTES`, in order; an event that is larger goes alone."""
+    """Cut into batches of at most `MOST_EVENTS` and `BATCH_BYTES`, in order; an event that is larger goes alone."""
     begin, size = 0, 0
     for end, event in enumerate(events):
         more = sum(map(len, event)) + _AROUND_AN_EVENT
-        if end > begin and (end - begin == MOST_EVENTS or size + more > MOST_BYTES):
+        if end > begin and (end - begin == MOST_EVENTS or size + more > BATCH_BYTES):
             yield events[begin:end]
             begin, size = end, 0
         size += more

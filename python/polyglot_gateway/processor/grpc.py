@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,9 +15,10 @@ from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import Event, Verdict
 from polyglot_gateway.processor.endpoint import (
+    BATCH_BYTES,
     MOST_ANSWER_BYTES,
-    MOST_BYTES,
     Answer,
+    Busy,
     Unreached,
     late,
     verdicts_of,
@@ -24,8 +26,13 @@ from polyglot_gateway.processor.endpoint import (
 from polyglot_gateway.processor.proto import processor_pb2 as pb
 from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
 
+_CONNECTIONS = 4
+"""The workers of a service share its port, and a connection stays with one of them."""
+
 # How gRPC begins to say that it has no connection. Should it say so in other words one day, a batch goes nowhere else.
 _NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# How a service does that refuses more calls at once, before it looks at one.
+_BUSY = ("Concurrent RPC limit exceeded", "overloaded: ")
 
 _KINDS = {pb.Verdict.ACCEPT: "accept", pb.Verdict.REPLACE: "replace", pb.Verdict.REJECT: "reject"}
 
@@ -33,7 +40,7 @@ _KINDS = {pb.Verdict.ACCEPT: "accept", pb.Verdict.REPLACE: "replace", pb.Verdict
 class GrpcEndpoint:
     """One host and port of the processor tier. Fulfils `Endpoint`.
 
-    A single connection carries all batches. What gRPC knows that the service has refused unseen, as when it says
+    A few connections carry all batches. What gRPC knows that the service has refused unseen, as when it says
     GOAWAY, gRPC itself sends on a new connection; nothing else is sent twice.
 
     In a process that gevent has patched, gRPC waits in gevent's way from the first endpoint on, and only the greenlet
@@ -57,23 +64,26 @@ class GrpcEndpoint:
         self._metadata: tuple[tuple[str, str], ...] = ()
         if address.user:
             self._metadata = (("authorization", f"Basic {base64.b64encode(address.user.encode()).decode()}"),)
-        self._channel = grpc.insecure_channel(f"dns:///{target}", options=_options(connect_seconds))
-        self._process_batch = ProcessorStub(self._channel).ProcessBatch
+        options = _options(connect_seconds)
+        self._channels = [grpc.insecure_channel(f"dns:///{target}", options) for _ in range(_CONNECTIONS)]
+        stubs = [ProcessorStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
+        self._next_stub = itertools.cycle(stubs)
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
         try:
-            answer = self._process_batch(_request(events), timeout=seconds, metadata=self._metadata)
+            answer = next(self._next_stub).ProcessBatch(_request(events), timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._unavailable(error, seconds) from error
-        except ValueError as error:  # the channel is closed
+        except ValueError as error:  # the channels are closed
             raise Unreached(f"The processor at {self.name} is not asked any more.") from error
         answers = (Answer(v.id, _KINDS.get(v.kind, ""), v.data, v.reason) for v in answer.verdicts)
         return verdicts_of(self.name, events, answers)
 
     def close(self) -> None:
-        """Close the connection. Idempotent."""
-        self._channel.close()
+        """Close its connections. Idempotent."""
+        for channel in self._channels:
+            channel.close()
 
     def _unavailable(self, error: grpc.RpcError, seconds: float) -> ProcessorUnavailable:
         # Never with the details that the service gave: data of an event may be in them.
@@ -84,12 +94,14 @@ class GrpcEndpoint:
         if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
             why = details.rpartition(": ")[2].rstrip("]. ")
             return Unreached(f"The processor at {self.name} cannot be reached: {why}.")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.startswith(_BUSY):
+            return Busy(f"The processor at {self.name} is overloaded.")
         return ProcessorUnavailable(f"The processor at {self.name} broke off or refused, with the status {code.name}.")
 
 
 def _options(connect_seconds: float) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_send_message_length", 2 * MOST_BYTES),
+        ("grpc.max_send_message_length", 2 * BATCH_BYTES),
         ("grpc.max_receive_message_length", MOST_ANSWER_BYTES),
         # The breaker says when to try again; then gRPC must not be waiting for a time of its own.
         ("grpc.initial_reconnect_backoff_ms", 100),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Literal
@@ -72,7 +70,7 @@ class HttpEndpoint:
 
         Args:
             address: Where it is.
-            pool_size: Connections, at most; more batches wait until one is free.
+            pool_size: Connections that are kept; it is not to be asked for more batches at once.
         """
         self.name = address.name
         self._path = address.path + "/process-batch"
@@ -81,14 +79,13 @@ class HttpEndpoint:
             headers |= urllib3.make_headers(basic_auth=address.user)
         kind = TlsPool if address.scheme == "https" else Pool
         self._pool = kind(address.host, address.port, maxsize=pool_size, headers=headers, retries=False)
-        self._free = threading.BoundedSemaphore(pool_size)
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
         body = _request(events)
         try:
-            with _interrupted_after(seconds), self._connection(seconds) as left:
-                answer = self._exchange(body, left)
+            with _interrupted_after(seconds):
+                answer = self._exchange(body, seconds)
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise Unreached(f"The processor at {self.name} cannot be reached: {_reason(error)}.") from error
         except (ReadTimeoutError, TimeoutError) as error:
@@ -109,24 +106,17 @@ class HttpEndpoint:
         """Close its connections. Idempotent."""
         self._pool.close()
 
-    @contextlib.contextmanager
-    def _connection(self, seconds: float) -> Iterator[float]:
-        """Hold one of the connections, and know the time that is left."""
-        begin = time.monotonic()
-        if not self._free.acquire(timeout=seconds / 2):
-            raise Unreached(f"All connections to the processor at {self.name} are busy.")
-        try:
-            yield seconds - (time.monotonic() - begin)
-        finally:
-            self._free.release()
-
     def _exchange(self, body: bytes, seconds: float) -> bytes:
         limits = urllib3.Timeout(total=seconds, connect=seconds / 2)
-        response = self._pool.urlopen("POST", self._path, body, timeout=limits, redirect=False, preload_content=False)
+        response = self._pool.urlopen(
+            "POST", self._path, body, timeout=limits, redirect=False, preload_content=False, decode_content=False
+        )
         try:
             if response.status != 200:
                 raise ProcessorUnavailable(f"The processor at {self.name} answered with HTTP {response.status}.")
-            answer = response.read(MOST_ANSWER_BYTES + 1, decode_content=False)
+            answer = b""
+            while len(answer) <= MOST_ANSWER_BYTES and (more := response.read(MOST_ANSWER_BYTES + 1 - len(answer))):
+                answer += more
             if len(answer) > MOST_ANSWER_BYTES:
                 raise ProcessorUnavailable(
                     f"The processor at {self.name} answered more than {MOST_ANSWER_BYTES} bytes."
@@ -178,10 +168,10 @@ def _reason(error: BaseException) -> str:
     while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
         causes.append(cause)
     for cause in causes:
-        if isinstance(cause, ConnectTimeoutError):
-            return "no connection in time"
-        if isinstance(cause, RemoteDisconnected | IncompleteRead):
-            return "the connection was closed before the end of the answer"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
+        if isinstance(cause, RemoteDisconnected | IncompleteRead):
+            return "the connection was closed before the end of the answer"
+    if isinstance(error, ConnectTimeoutError):
+        return "no connection in time"
     return f"its answer is not HTTP ({type(causes[-1]).__name__})"

@@ -31,7 +31,7 @@ def open_processor(
         kind: `grpc` asks by gRPC first, and by HTTP what gRPC does not reach.
         urls: Of the instances, for HTTP; a user and password in one are sent along (Basic, both ways).
         grpc_port: Where gRPC is, on the hosts of `urls`; without TLS.
-        pool_size: HTTP connections to each instance, at most.
+        pool_size: Batches on their way to each endpoint, at most; by HTTP, each has a connection.
         timeout: Seconds that `process` may take, over all that it tries.
         breaker: Whether an endpoint that keeps failing is left alone for a while.
         breaker_failures: So many in a row.
@@ -57,7 +57,7 @@ def open_processor(
         )
 
     def way(endpoint: Endpoint) -> Way:
-        return Way(endpoint, Breaker(breaker_failures, breaker_seconds, enabled=breaker))
+        return Way(endpoint, Breaker(breaker_failures, breaker_seconds, enabled=breaker), pool_size)
 
     def instance(address: Address) -> Instance:
         by_http = way(HttpEndpoint(address, pool_size))

@@ -7,27 +7,55 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.base import Event, Verdict
 from polyglot_gateway.processor.breaker import Breaker
-from polyglot_gateway.processor.endpoint import Endpoint, Unreached, batches
+from polyglot_gateway.processor.endpoint import Busy, Endpoint, Unreached, batches
 
 
-class Way(NamedTuple):
-    """How an instance can be asked."""
+class Way:
+    """How an instance can be asked.
 
-    endpoint: Endpoint
-    breaker: Breaker
+    Attributes:
+        endpoint: Who is asked.
+        breaker: Whether it is.
+    """
+
+    def __init__(self, endpoint: Endpoint, breaker: Breaker, pool_size: int) -> None:
+        """Take over what is given.
+
+        Args:
+            endpoint: Who is asked.
+            breaker: Whether it is.
+            pool_size: So many batches are on their way at once; more wait for one of them to end.
+        """
+        self.endpoint = endpoint
+        self.breaker = breaker
+        self._free = threading.BoundedSemaphore(pool_size)
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint.ask`; Unreached also while the breaker is open."""
-        admission = self.breaker.admit()
-        if admission is None:
-            raise Unreached(f"The processor at {self.endpoint.name} {self.breaker.refusal()}")
+        if self.breaker.state == "open":
+            raise self._refused()
+        deadline = time.monotonic() + seconds
+        if not self._free.acquire(timeout=seconds / 2):
+            raise Busy(f"All connections to the processor at {self.endpoint.name} are busy.")
+        try:
+            admission = self.breaker.admit()
+            if admission is None:
+                raise self._refused()
+            return self._ask(events, deadline - time.monotonic(), admission)
+        finally:
+            self._free.release()
+
+    def _ask(self, events: Sequence[Event], seconds: float, admission: int) -> list[Verdict]:
         try:
             verdicts = self.endpoint.ask(events, seconds)
+        except Busy:
+            self.breaker.left(admission)
+            raise
         except ProcessorUnavailable as error:
             self.breaker.failed(admission, error.message)
             raise
@@ -36,6 +64,9 @@ class Way(NamedTuple):
             raise
         self.breaker.succeeded(admission)
         return verdicts
+
+    def _refused(self) -> Unreached:
+        return Unreached(f"The processor at {self.endpoint.name} {self.breaker.refusal()}")
 
 
 class Instance:
