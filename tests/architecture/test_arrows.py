@@ -16,12 +16,13 @@ MAY_USE = {
     "settings_redis": {"settings_apps"},
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core"},
-    "processor": {"errors", "_core"},
+    "loading": {"errors"},
+    "processor": {"errors", "_core", "loading"},
     "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine"},
-    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link"},
+    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link", "ops.logs", "processor"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}
 

@@ -29,6 +29,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 MOST_EVENTS = 1000
 """In one batch."""
 
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a batch on its way to another process: enough for MOST_EVENTS of the largest size that rules have by default."""
+
 
 class Event(NamedTuple):
     """An event on its way into the history."""
