@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol, cast, get_args
 
-from polyglot_gateway.errors import ProcessorUnavailable
+from polyglot_gateway._core import check_json
+from polyglot_gateway.errors import InvalidJson, ProcessorUnavailable
 from polyglot_gateway.processor.base import ACCEPT, MOST_EVENTS, Event, Verdict
 
 BATCH_BYTES = 3 << 20
 """Of the events in one batch; the message is then below the 4 MiB that gRPC services take unless told otherwise."""
-MOST_ANSWER_BYTES = 64 << 20
-"""Of the answer to one batch; a longer one is not read."""
 
 Kind = Literal["accept", "replace", "reject"]
 _KINDS = get_args(Kind)
@@ -104,13 +103,21 @@ def _trouble_with(event: Event, answer: Answer) -> str:
         return "a verdict on another event than the one in its place"
     if answer.kind not in _KINDS:
         return "a verdict that is none of accept, replace and reject"
-    if answer.kind == "replace" and not answer.data:
-        return "replace without data"
+    if answer.kind == "replace" and not _is_json(answer.data):
+        return "replace without data that is JSON"
     if answer.kind != "replace" and answer.data:
         return f"{answer.kind} with data, which only replace has"
     if answer.kind != "reject" and answer.reason:
         return f"{answer.kind} with a reason, which only reject has"
     return ""
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        check_json(data)
+    except InvalidJson:
+        return False
+    return True
 
 
 def late(name: str, seconds: float) -> str:

@@ -13,17 +13,10 @@ from gevent import monkey
 
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
-from polyglot_gateway.processor.base import Event, Verdict
-from polyglot_gateway.processor.endpoint import (
-    BATCH_BYTES,
-    MOST_ANSWER_BYTES,
-    Answer,
-    Busy,
-    Unreached,
-    late,
-    verdicts_of,
-)
-from polyglot_gateway.processor.proto import processor_pb2 as pb
+from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
+from polyglot_gateway.processor.endpoint import BATCH_BYTES, Busy, Unreached, late, verdicts_of
+from polyglot_gateway.processor.grpc_wire import answer_of, event_message
+from polyglot_gateway.processor.proto.processor_pb2 import Events
 from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
 
 _CONNECTIONS = 4
@@ -33,8 +26,6 @@ _CONNECTIONS = 4
 _NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
 # How a service does that refuses more calls at once, before it looks at one.
 _BUSY = ("Concurrent RPC limit exceeded", "overloaded: ")
-
-_KINDS = {pb.Verdict.ACCEPT: "accept", pb.Verdict.REPLACE: "replace", pb.Verdict.REJECT: "reject"}
 
 
 class GrpcEndpoint:
@@ -71,14 +62,14 @@ class GrpcEndpoint:
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
+        request = Events(events=map(event_message, events))
         try:
-            answer = next(self._next_stub).ProcessBatch(_request(events), timeout=seconds, metadata=self._metadata)
+            answer = next(self._next_stub).ProcessBatch(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._unavailable(error, seconds) from error
         except ValueError as error:  # the channels are closed
             raise Unreached(f"The processor at {self.name} is not asked any more.") from error
-        answers = (Answer(v.id, _KINDS.get(v.kind, ""), v.data, v.reason) for v in answer.verdicts)
-        return verdicts_of(self.name, events, answers)
+        return verdicts_of(self.name, events, map(answer_of, answer.verdicts))
 
     def close(self) -> None:
         """Close its connections. Idempotent."""
@@ -102,7 +93,7 @@ class GrpcEndpoint:
 def _options(connect_seconds: float) -> list[tuple[str, int]]:
     return [
         ("grpc.max_send_message_length", 2 * BATCH_BYTES),
-        ("grpc.max_receive_message_length", MOST_ANSWER_BYTES),
+        ("grpc.max_receive_message_length", MOST_BYTES),
         # The breaker says when to try again; then gRPC must not be waiting for a time of its own.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
@@ -116,21 +107,3 @@ def _options(connect_seconds: float) -> list[tuple[str, int]]:
         # Channels of one process to one address share their connections otherwise, also those of closed endpoints.
         ("grpc.use_local_subchannel_pool", 1),
     ]
-
-
-def _request(events: Sequence[Event]) -> pb.Events:
-    return pb.Events(
-        events=[
-            pb.Event(
-                id=event.id,
-                app_id=event.app,
-                channel=event.channel,
-                type=event.type,
-                data=event.data,
-                ts=event.timestamp,
-                user_id=event.user_id,
-                source_ip=event.source_ip,
-            )
-            for event in events
-        ]
-    )

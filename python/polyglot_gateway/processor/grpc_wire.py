@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyglot_gateway.processor.base import Event, Verdict
+from polyglot_gateway.processor.endpoint import Answer
 from polyglot_gateway.processor.proto import processor_pb2
 
 _KINDS = {
@@ -10,6 +11,7 @@ _KINDS = {
     "replace": processor_pb2.Verdict.REPLACE,
     "reject": processor_pb2.Verdict.REJECT,
 }
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def event_of(message: processor_pb2.Event) -> Event:
@@ -34,3 +36,22 @@ def verdict_message(event: Event, verdict: Verdict) -> processor_pb2.Verdict:
         data=verdict.data if verdict.kind == "replace" else b"",
         reason=verdict.reason if verdict.kind == "reject" else "",
     )
+
+
+def event_message(event: Event) -> processor_pb2.Event:
+    """The event as a message."""
+    return processor_pb2.Event(
+        id=event.id,
+        app_id=event.app,
+        channel=event.channel,
+        type=event.type,
+        data=event.data,
+        ts=event.timestamp,
+        user_id=event.user_id,
+        source_ip=event.source_ip,
+    )
+
+
+def answer_of(message: processor_pb2.Verdict) -> Answer:
+    """What a message says of an event; an empty kind when it is none that is known."""
+    return Answer(message.id, _NAMES.get(message.kind, ""), message.data, message.reason)

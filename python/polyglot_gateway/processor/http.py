@@ -14,8 +14,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
-from polyglot_gateway.processor.base import Event, Verdict
-from polyglot_gateway.processor.endpoint import MOST_ANSWER_BYTES, Answer, Unreached, late, verdicts_of
+from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
+from polyglot_gateway.processor.endpoint import Answer, Unreached, late, verdicts_of
 from polyglot_gateway.processor.http_pool import Pool, TlsPool
 
 
@@ -115,12 +115,10 @@ class HttpEndpoint:
             if response.status != 200:
                 raise ProcessorUnavailable(f"The processor at {self.name} answered with HTTP {response.status}.")
             answer = b""
-            while len(answer) <= MOST_ANSWER_BYTES and (more := response.read(MOST_ANSWER_BYTES + 1 - len(answer))):
+            while len(answer) <= MOST_BYTES and (more := response.read(MOST_BYTES + 1 - len(answer))):
                 answer += more
-            if len(answer) > MOST_ANSWER_BYTES:
-                raise ProcessorUnavailable(
-                    f"The processor at {self.name} answered more than {MOST_ANSWER_BYTES} bytes."
-                )
+            if len(answer) > MOST_BYTES:
+                raise ProcessorUnavailable(f"The processor at {self.name} answered more than {MOST_BYTES} bytes.")
             return answer
         finally:
             # A connection whose answer was read to its end is in the pool again, and stays open.

@@ -30,13 +30,13 @@ def test_good_answers_become_verdicts():
     events = [event(number) for number in range(4)]
     answers = [
         Answer("evt_0", "accept", b"", ""),
-        Answer("evt_1", "replace", b"1e999", ""),
+        Answer("evt_1", "replace", b"1e999 ", ""),
         Answer("evt_2", "reject", b"", "no"),
         Answer("evt_3", "reject", b"", ""),
     ]
     assert verdicts_of("there", events, answers) == [
         Verdict("accept"),
-        Verdict("replace", b"1e999"),
+        Verdict("replace", b"1e999 "),
         Verdict("reject", reason="no"),
         Verdict("reject"),
     ]
@@ -55,6 +55,7 @@ def test_good_answers_become_verdicts():
         ([Answer("evt_0", "accept", b"", "")] * 2, r"another event .* \(verdict 1, from 0\)"),
         ([Answer("evt_0", "ACCEPT", b"", "")] * 2, "none of accept, replace and reject"),
         ([Answer("evt_0", "replace", b"", "")] * 2, "replace without data"),
+        ([Answer("evt_0", "replace", b"{secret}", "")] * 2, "replace without data that is JSON"),
         ([Answer("evt_0", "accept", b"secret", "")] * 2, "accept with data"),
         ([Answer("evt_0", "reject", b"secret", "no")] * 2, "reject with data"),
         ([Answer("evt_0", "accept", b"", "secret")] * 2, "accept with a reason"),

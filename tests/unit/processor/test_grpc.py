@@ -115,9 +115,13 @@ MISBEHAVIOURS = {
     "answers too much": (verdicts(ACCEPTED, ACCEPTED), "answered 2 verdicts for 1 events"),
     "answers nothing definite": (verdicts(pb.Verdict(id="evt_0")), "answered a verdict that is none of"),
     "answers an odd kind": (verdicts(pb.Verdict(id="evt_0", kind=99)), "answered a verdict that is none of"),
+    "replaces with no JSON": (
+        verdicts(pb.Verdict(id="evt_0", kind=pb.Verdict.REPLACE, data=b"{4242}")),
+        "answered replace without data that is JSON",
+    ),
     "replaces with nothing": (
         verdicts(pb.Verdict(id="evt_0", kind=pb.Verdict.REPLACE)),
-        "answered replace without data",
+        "answered replace without data that is JSON",
     ),
 }
 
@@ -138,7 +142,7 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(nam
 
 
 def test_an_answer_that_is_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr(ours, "MOST_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(ours, "MOST_BYTES", 10_000)
     with (
         service(lambda *_: b"x" * 20_000) as served,
         to(served.port) as found,

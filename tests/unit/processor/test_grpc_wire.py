@@ -3,7 +3,7 @@ from polyglot_gateway.processor.proto.processor_pb2 import Event as EventMessage
 from polyglot_gateway.processor.proto.processor_pb2 import Verdict as VerdictMessage
 
 from polyglot_gateway.processor.base import ACCEPT, Verdict, reject, replace
-from polyglot_gateway.processor.grpc_wire import event_of, verdict_message
+from polyglot_gateway.processor.grpc_wire import answer_of, event_message, event_of, verdict_message
 
 
 def test_an_event_is_read_with_all_that_it_has(event):
@@ -32,3 +32,17 @@ def test_an_event_is_read_with_all_that_it_has(event):
 )
 def test_a_verdict_is_written_with_what_its_kind_has(event, verdict, members):
     assert verdict_message(event(), verdict) == VerdictMessage(id="evt_1", **members)
+
+
+def test_an_event_is_written_as_it_is_read(event):
+    assert event_of(event_message(event(b'{"n":1.10}'))) == event(b'{"n":1.10}')
+
+
+@pytest.mark.parametrize("verdict", [ACCEPT, replace(b"1.10"), reject("“no”")])
+def test_a_verdict_is_read_as_it_was_written(event, verdict):
+    assert answer_of(verdict_message(event(), verdict)) == ("evt_1", *verdict)
+
+
+@pytest.mark.parametrize("kind", [0, 99])
+def test_a_verdict_that_says_nothing_known_has_no_kind(kind):
+    assert answer_of(VerdictMessage(id="evt_1", kind=kind)).kind == ""

@@ -25,7 +25,7 @@ from tests.peers import (
 from tests.serving import free_port, wait_until
 
 from polyglot_gateway.errors import ProcessorUnavailable
-from polyglot_gateway.processor import endpoint, http
+from polyglot_gateway.processor import http
 from polyglot_gateway.processor.address import parse_address
 from polyglot_gateway.processor.base import Verdict
 from polyglot_gateway.processor.endpoint import Unreached
@@ -148,13 +148,28 @@ MISBEHAVIOURS = {
         say(verdicts(b'{"id":"evt_0","verdict":"replace","data":%s}' % (b"[" * 100_000 + b"]" * 100_000))),
         "answered something else than verdicts",
     ),
+    "answers data that nests too deep": (
+        say(verdicts(b'{"id":"evt_0","verdict":"replace","data":%s}' % (b"[" * 65 + b"]" * 65))),
+        "answered replace without data that is JSON",
+    ),
+    "answers half a character": (
+        say(verdicts(b'{"id":"evt_0","verdict":"reject","reason":"\\ud800"}')),
+        "answered something else than verdicts",
+    ),
+    "answers data that is no text": (
+        say(verdicts(b'{"id":"evt_0","verdict":"replace","data":"\xff"}')),
+        "answered replace without data that is JSON",
+    ),
     "answers NaN": (say(verdicts(b'{"id":"evt_0","verdict":"replace","data":NaN}')), "something else than verdicts"),
     "answers no text": (say(verdicts(b'{"id":"\xff","verdict":"accept"}')), "something else than verdicts"),
     "answers another id": (say(verdicts(ACCEPTED.replace(b"_0", b"_4242"))), "answered a verdict on another event"),
     "answers too little": (say(verdicts()), "answered 0 verdicts for 1 events"),
     "answers too much": (say(verdicts(ACCEPTED, ACCEPTED)), "answered 2 verdicts for 1 events"),
     "answers an odd word": (say(verdicts(ACCEPTED.replace(b"accept", b"4242"))), "answered a verdict that is none of"),
-    "replaces with nothing": (say(verdicts(ACCEPTED.replace(b"accept", b"replace"))), "answered replace without data"),
+    "replaces with nothing": (
+        say(verdicts(ACCEPTED.replace(b"accept", b"replace"))),
+        "answered replace without data that is JSON",
+    ),
 }
 
 
@@ -175,7 +190,7 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(nam
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_an_answer_that_is_too_long_is_not_read(monkeypatch, declared):
-    monkeypatch.setattr(http, "MOST_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(http, "MOST_BYTES", 10_000)
     sent = []
 
     def endless(_, connection, __):
@@ -263,7 +278,3 @@ def test_closing_twice_is_harmless():
     found.close()
     with pytest.raises(ProcessorUnavailable):
         found.ask([event()], 1)
-
-
-def test_the_limit_of_an_answer_is_far_above_that_of_a_request():
-    assert endpoint.MOST_ANSWER_BYTES > 10 * endpoint.BATCH_BYTES
