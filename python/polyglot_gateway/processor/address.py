@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -16,8 +17,8 @@ class Address(NamedTuple):
     port: int
     path: str
     """Without a slash at its end; often empty."""
-    user: str
-    """`name:password`, or empty."""
+    authorization: str
+    """What a request says for the user and password in the URL; empty for none."""
 
     def with_port(self, port: int) -> str:
         """Host and port, as one writes them."""
@@ -48,7 +49,8 @@ def parse_address(url: str) -> Address:
     if any(ord(character) <= 32 or ord(character) >= 127 for character in url):
         raise ValueError(f"{shown} must be ASCII without spaces")
     user = unquote(parts.netloc.rpartition("@")[0])
-    return Address(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"), user)
+    authorization = f"Basic {base64.b64encode(user.encode()).decode()}" if user else ""
+    return Address(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"), authorization)
 
 
 def _without_user(url: str) -> str:

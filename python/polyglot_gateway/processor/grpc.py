@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Sequence
 from typing import Literal
@@ -52,9 +51,7 @@ class GrpcEndpoint:
             grpc.experimental.gevent.init_gevent()
         target = address.with_port(port)
         self.name = f"grpc://{target}"
-        self._metadata: tuple[tuple[str, str], ...] = ()
-        if address.user:
-            self._metadata = (("authorization", f"Basic {base64.b64encode(address.user.encode()).decode()}"),)
+        self._metadata = (("authorization", address.authorization),) if address.authorization else ()
         options = _options(connect_seconds)
         self._channels = [grpc.insecure_channel(f"dns:///{target}", options) for _ in range(_CONNECTIONS)]
         stubs = [ProcessorStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]

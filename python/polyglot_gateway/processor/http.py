@@ -75,8 +75,8 @@ class HttpEndpoint:
         self.name = address.name
         self._path = address.path + "/process-batch"
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if address.user:
-            headers |= urllib3.make_headers(basic_auth=address.user)
+        if address.authorization:
+            headers["Authorization"] = address.authorization
         kind = TlsPool if address.scheme == "https" else Pool
         self._pool = kind(address.host, address.port, maxsize=pool_size, headers=headers, retries=False)
 
@@ -109,7 +109,7 @@ class HttpEndpoint:
     def _exchange(self, body: bytes, seconds: float) -> bytes:
         limits = urllib3.Timeout(total=seconds, connect=seconds / 2)
         response = self._pool.urlopen(
-            "POST", self._path, body, timeout=limits, redirect=False, preload_content=False, decode_content=False
+            "POST", self._path, body, timeout=limits, preload_content=False, decode_content=False
         )
         try:
             if response.status != 200:

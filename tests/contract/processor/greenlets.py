@@ -7,6 +7,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
+import socket  # noqa: E402
 import time  # noqa: E402
 
 import gevent  # noqa: E402
@@ -54,6 +55,12 @@ def work() -> None:
         processor.process([event("wait", b"1")])
     assert processor.process([event("accept")]) == [ACCEPT]
     assert processor.breaker()["endpoints"][0]["failures"] == 0
+    if KIND == "http":  # gRPC looks names up by itself
+        socket.getaddrinfo = lambda *_, **__: gevent.sleep(60)
+        begin = time.monotonic()
+        with pytest.raises(ProcessorUnavailable, match="did not answer"):
+            open_processor("http", ["http://slowly-resolved"], timeout=0.3).process([event("accept")])
+        assert time.monotonic() - begin < 1
     hurried.close()
     processor.close()
     ticking.kill()

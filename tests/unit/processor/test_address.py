@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from polyglot_gateway.processor.address import parse_address
@@ -15,12 +17,12 @@ from polyglot_gateway.processor.address import parse_address
 )
 def test_a_url_is_taken_apart(url, name, path):
     address = parse_address(url)
-    assert (address.name, address.path, address.user) == (name, path, "")
+    assert (address.name, address.path, address.authorization) == (name, path, "")
 
 
 def test_user_and_password_are_kept_apart_from_the_name():
-    address = parse_address("http://me:s%40cret@host:1/p")
-    assert address.user == "me:s@cret"
+    address = parse_address("http://me:s%40cr%C3%A9t@host:1/p")
+    assert base64.b64decode(address.authorization.removeprefix("Basic ")).decode() == "me:s@crét"
     assert address.name == "http://host:1"
 
 
