@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import structlog
@@ -39,7 +40,7 @@ class GrpcServer:
             RuntimeError: It cannot be had.
         """
         self._processor = _Processor(service)
-        self._health = health.HealthServicer()
+        self._health = _Health()
         self._health.set(NAME, health_pb2.HealthCheckResponse.SERVING)
         self._server = grpc.server(
             ThreadPoolExecutor(THREADS, "grpc"),
@@ -60,9 +61,34 @@ class GrpcServer:
 
         Returns at once what is set when all is over.
         """
-        self._health.enter_graceful_shutdown()
+        self._health.end()
         self._processor.end_streams()
         return self._server.stop(seconds)
+
+
+class _Health(health.HealthServicer):
+    """Health, whose watchers hold up no end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watchers: set[Callable[[health_pb2.HealthCheckResponse | None], None]] = set()
+
+    def Watch(
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: Callable[[health_pb2.HealthCheckResponse | None], None] | None = None,
+    ) -> Any:
+        if send_response_callback is not None:
+            self._watchers.add(send_response_callback)
+            context.add_callback(lambda: self._watchers.discard(send_response_callback))
+        return super().Watch(request, context, send_response_callback)
+
+    def end(self) -> None:
+        """Say NOT_SERVING from now on, and to watchers as the last thing that they hear."""
+        self.enter_graceful_shutdown()
+        for send in tuple(self._watchers):
+            send(None)
 
 
 class _Processor(processor_pb2_grpc.ProcessorServicer):

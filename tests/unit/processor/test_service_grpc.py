@@ -232,5 +232,6 @@ def test_health_changes_when_it_stops(serve, make_service, gate):
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         server.stop(PATIENCE)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert list(watch) == []
         gate.open.set()
-    assert call.result(PATIENCE).kind == Verdict.ACCEPT
+        assert call.result(PATIENCE).kind == Verdict.ACCEPT
