@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -19,11 +20,13 @@ from polyglot_gateway.processor.problems import PROBLEMS
 from polyglot_gateway.processor.proto import processor_pb2, processor_pb2_grpc
 from polyglot_gateway.processor.service import Service
 
-THREADS = 32
-"""Calls that a worker answers at once; a further one is refused rather than kept waiting past its deadline."""
+MOST_CALLS = 32
+"""That a worker answers at once; a further one is refused rather than kept waiting past its deadline."""
 
-MOST_STREAMS = THREADS // 2
-"""Each holds a thread as long as it is open."""
+MOST_STREAMS = 16
+"""That a worker has at once; each holds a thread as long as it is open."""
+
+_THREADS = MOST_CALLS + MOST_STREAMS + 8  # the rest is for health and reflection, which answer under any load
 
 NAME = processor_pb2.DESCRIPTOR.services_by_name["Processor"].full_name
 
@@ -43,9 +46,8 @@ class GrpcServer:
         self._health = _Health()
         self._health.set(NAME, health_pb2.HealthCheckResponse.SERVING)
         self._server = grpc.server(
-            ThreadPoolExecutor(THREADS, "grpc"),
+            ThreadPoolExecutor(_THREADS, "grpc"),
             options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", MOST_BYTES)],
-            maximum_concurrent_rpcs=THREADS,
         )
         processor_pb2_grpc.add_ProcessorServicer_to_server(self._processor, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -96,26 +98,25 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
         self._service = service
         self._lock = threading.Lock()
         self._waiting: set[grpc.ServicerContext] = set()
+        self._calls = threading.BoundedSemaphore(MOST_CALLS)
         self._streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._ending = False
 
     def Process(self, request: processor_pb2.Event, context: grpc.ServicerContext) -> processor_pb2.Verdict:
-        (verdict,) = self._verdicts([request], context)
-        return verdict
+        with self._place(self._calls, context):
+            (verdict,) = self._verdicts([request], context)
+            return verdict
 
     def ProcessBatch(self, request: processor_pb2.Events, context: grpc.ServicerContext) -> processor_pb2.Verdicts:
-        return processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
+        with self._place(self._calls, context):
+            return processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
 
     def ProcessStream(
         self, requests: Iterator[processor_pb2.Events], context: grpc.ServicerContext
     ) -> Iterator[processor_pb2.Verdicts]:
-        if not self._streams.acquire(blocking=False):
-            self._refuse(context, "overloaded", f"A worker has at most {MOST_STREAMS} streams.")
-        try:
+        with self._place(self._streams, context):
             while (request := self._next(requests, context)) is not None:
                 yield processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
-        finally:
-            self._streams.release()
 
     def end_streams(self) -> None:
         """End the streams on which nothing is under way now, and each other one after its next answer."""
@@ -123,6 +124,17 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
             self._ending = True
             for context in self._waiting:
                 context.cancel()
+
+    @contextlib.contextmanager
+    def _place(self, places: threading.Semaphore, context: grpc.ServicerContext) -> Iterator[None]:
+        if not places.acquire(blocking=False):
+            self._refuse(
+                context, "overloaded", f"A worker has {MOST_CALLS} calls and {MOST_STREAMS} streams at once, at most."
+            )
+        try:
+            yield
+        finally:
+            places.release()
 
     def _next(
         self, requests: Iterator[processor_pb2.Events], context: grpc.ServicerContext
@@ -140,9 +152,6 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
     def _verdicts(
         self, messages: Iterable[processor_pb2.Event], context: grpc.ServicerContext
     ) -> list[processor_pb2.Verdict]:
-        left = context.time_remaining()
-        if left is not None and left <= 0:
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call waited until its deadline.")
         events = [event_of(message) for message in messages]
         try:
             verdicts = self._service.process(events, "grpc")
@@ -155,6 +164,6 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
             self._refuse(context, "internal_error", "The processor failed in a way that was not foreseen.")
         return [verdict_message(event, verdict) for event, verdict in zip(events, verdicts, strict=True)]
 
-    def _refuse(self, context: grpc.ServicerContext, code: str, message: str) -> None:
+    def _refuse(self, context: grpc.ServicerContext, code: str, message: str) -> NoReturn:
         self._service.meters.failed(code)
         context.abort(grpc.StatusCode[PROBLEMS[code].grpc_status], f"{code}: {message}")
