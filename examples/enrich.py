@@ -1,4 +1,4 @@
-"""Adds to each event what only the server knows: `polyglot processor --function examples.enrich:process`."""
+"""Adds to each event what only the server knows: `polyglot processor --function enrich:process` in this folder."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Lets pass what may be said: `polyglot processor --function examples.veto:process`."""
+"""Lets pass what may be said: `polyglot processor --function veto:process` in this folder."""
 
 from collections.abc import Sequence
 

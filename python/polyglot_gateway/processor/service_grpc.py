@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -18,11 +20,13 @@ from polyglot_gateway.processor.problems import PROBLEMS
 from polyglot_gateway.processor.proto import processor_pb2, processor_pb2_grpc
 from polyglot_gateway.processor.service import Service
 
-THREADS = 32
-"""Calls that a worker answers at once; a further one is refused rather than kept waiting past its deadline."""
+MOST_CALLS = 32
+"""That a worker answers at once; a further one is refused rather than kept waiting past its deadline."""
 
-MOST_STREAMS = THREADS // 2
-"""Each holds a thread as long as it is open."""
+MOST_STREAMS = 16
+"""That a worker has at once; each holds a thread as long as it is open."""
+
+_THREADS = MOST_CALLS + MOST_STREAMS + 8  # the rest is for health and reflection, which answer under any load
 
 NAME = processor_pb2.DESCRIPTOR.services_by_name["Processor"].full_name
 
@@ -39,12 +43,11 @@ class GrpcServer:
             RuntimeError: It cannot be had.
         """
         self._processor = _Processor(service)
-        self._health = health.HealthServicer()
+        self._health = _Health()
         self._health.set(NAME, health_pb2.HealthCheckResponse.SERVING)
         self._server = grpc.server(
-            ThreadPoolExecutor(THREADS, "grpc"),
+            ThreadPoolExecutor(_THREADS, "grpc"),
             options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", MOST_BYTES)],
-            maximum_concurrent_rpcs=THREADS,
         )
         processor_pb2_grpc.add_ProcessorServicer_to_server(self._processor, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -60,9 +63,34 @@ class GrpcServer:
 
         Returns at once what is set when all is over.
         """
-        self._health.enter_graceful_shutdown()
+        self._health.end()
         self._processor.end_streams()
         return self._server.stop(seconds)
+
+
+class _Health(health.HealthServicer):
+    """Health, whose watchers hold up no end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watchers: set[Callable[[health_pb2.HealthCheckResponse | None], None]] = set()
+
+    def Watch(
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: Callable[[health_pb2.HealthCheckResponse | None], None] | None = None,
+    ) -> Any:
+        if send_response_callback is not None:
+            self._watchers.add(send_response_callback)
+            context.add_callback(lambda: self._watchers.discard(send_response_callback))
+        return super().Watch(request, context, send_response_callback)
+
+    def end(self) -> None:
+        """Say NOT_SERVING from now on, and to watchers as the last thing that they hear."""
+        self.enter_graceful_shutdown()
+        for send in tuple(self._watchers):
+            send(None)
 
 
 class _Processor(processor_pb2_grpc.ProcessorServicer):
@@ -70,26 +98,25 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
         self._service = service
         self._lock = threading.Lock()
         self._waiting: set[grpc.ServicerContext] = set()
+        self._calls = threading.BoundedSemaphore(MOST_CALLS)
         self._streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._ending = False
 
     def Process(self, request: processor_pb2.Event, context: grpc.ServicerContext) -> processor_pb2.Verdict:
-        (verdict,) = self._verdicts([request], context)
-        return verdict
+        with self._place(self._calls, context):
+            (verdict,) = self._verdicts([request], context)
+            return verdict
 
     def ProcessBatch(self, request: processor_pb2.Events, context: grpc.ServicerContext) -> processor_pb2.Verdicts:
-        return processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
+        with self._place(self._calls, context):
+            return processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
 
     def ProcessStream(
         self, requests: Iterator[processor_pb2.Events], context: grpc.ServicerContext
     ) -> Iterator[processor_pb2.Verdicts]:
-        if not self._streams.acquire(blocking=False):
-            self._refuse(context, "overloaded", f"A worker has at most {MOST_STREAMS} streams.")
-        try:
+        with self._place(self._streams, context):
             while (request := self._next(requests, context)) is not None:
                 yield processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
-        finally:
-            self._streams.release()
 
     def end_streams(self) -> None:
         """End the streams on which nothing is under way now, and each other one after its next answer."""
@@ -97,6 +124,17 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
             self._ending = True
             for context in self._waiting:
                 context.cancel()
+
+    @contextlib.contextmanager
+    def _place(self, places: threading.Semaphore, context: grpc.ServicerContext) -> Iterator[None]:
+        if not places.acquire(blocking=False):
+            self._refuse(
+                context, "overloaded", f"A worker has {MOST_CALLS} calls and {MOST_STREAMS} streams at once, at most."
+            )
+        try:
+            yield
+        finally:
+            places.release()
 
     def _next(
         self, requests: Iterator[processor_pb2.Events], context: grpc.ServicerContext
@@ -114,9 +152,6 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
     def _verdicts(
         self, messages: Iterable[processor_pb2.Event], context: grpc.ServicerContext
     ) -> list[processor_pb2.Verdict]:
-        left = context.time_remaining()
-        if left is not None and left <= 0:
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call waited until its deadline.")
         events = [event_of(message) for message in messages]
         try:
             verdicts = self._service.process(events, "grpc")
@@ -129,6 +164,6 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
             self._refuse(context, "internal_error", "The processor failed in a way that was not foreseen.")
         return [verdict_message(event, verdict) for event, verdict in zip(events, verdicts, strict=True)]
 
-    def _refuse(self, context: grpc.ServicerContext, code: str, message: str) -> None:
+    def _refuse(self, context: grpc.ServicerContext, code: str, message: str) -> NoReturn:
         self._service.meters.failed(code)
         context.abort(grpc.StatusCode[PROBLEMS[code].grpc_status], f"{code}: {message}")

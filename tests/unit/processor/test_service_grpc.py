@@ -1,16 +1,16 @@
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from polyglot_gateway.processor.proto.processor_pb2 import Event, Events, Verdict
+from polyglot_gateway.processor.proto.processor_pb2 import Event, Events, Verdict, Verdicts
 from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
+from tests.serving import PATIENCE, wait_until
 
 from polyglot_gateway.processor import service_grpc
 from polyglot_gateway.processor.base import ACCEPT, MOST_BYTES
-
-PATIENCE = 20
 
 
 def sent(data=b"1", number=1):
@@ -85,6 +85,7 @@ def test_what_was_not_foreseen_is_internal(stub, service, monkeypatch):
 
 
 def test_a_large_message_is_refused(stub):
+    assert stub.Process(sent(b'"%s"' % (b"x" * (MOST_BYTES // 2)))).kind == Verdict.ACCEPT
     with pytest.raises(grpc.RpcError) as caught:
         stub.Process(sent(b'"%s"' % (b"x" * MOST_BYTES)))
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -115,21 +116,27 @@ def gate():
     gate.open.set()
 
 
-def test_a_call_ends_at_its_deadline(serve, make_service, gate):
+def test_a_call_ends_at_its_deadline_and_its_place_is_free_once_the_function_has_returned(serve, make_service, gate):
     _, stub = serve(make_service(gate))
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Process(sent(), timeout=0.2)
-    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    for _ in range(service_grpc.MOST_CALLS):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Process(sent(), timeout=0.01)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    gate.open.set()
+    wait_until(lambda: stub.Process.future(sent()).exception(PATIENCE) is None, "a free place")
 
 
-def test_calls_beyond_what_it_has_threads_for_are_refused(serve, make_service, gate):
-    _, stub = serve(make_service(gate))
-    calls = [stub.Process.future(sent()) for _ in range(service_grpc.THREADS)]
+def test_calls_beyond_what_it_has_threads_for_are_refused_and_health_is_not(serve, make_service, gate):
+    server, stub = serve(make_service(gate))
+    calls = [stub.Process.future(sent()) for _ in range(service_grpc.MOST_CALLS)]
     for _ in calls:
         assert gate.entered.acquire(timeout=PATIENCE)
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Process(sent())
+    with pytest.raises(grpc.RpcError, match="overloaded") as caught:
+        stub.ProcessBatch(Events(events=[sent()]))
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
     gate.open.set()
     assert all(call.result(PATIENCE).kind == Verdict.ACCEPT for call in calls)
 
@@ -182,15 +189,12 @@ def test_streams_leave_threads_for_other_calls(stub, requests):
         list(stub.ProcessStream(iter([Events()])))
     assert stub.Process(sent()).kind == Verdict.ACCEPT
     streams.pop().cancel()
-    # The place is free again once the server has noticed.
-    for _ in range(1000):
-        try:
-            assert len(list(stub.ProcessStream(iter([Events()])))) == 1
-            break
-        except grpc.RpcError:
-            continue
-    else:
-        raise AssertionError("the place of a stream that has ended is not free")
+
+    def has_place():
+        with contextlib.suppress(grpc.RpcError):
+            return list(stub.ProcessStream(iter([Events()]))) == [Verdicts()]
+
+    wait_until(has_place, "the place of a stream that has ended")
 
 
 def test_stopping_lets_calls_end_and_ends_streams(serve, make_service, gate, requests):
@@ -232,5 +236,6 @@ def test_health_changes_when_it_stops(serve, make_service, gate):
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         server.stop(PATIENCE)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert list(watch) == []
         gate.open.set()
-    assert call.result(PATIENCE).kind == Verdict.ACCEPT
+        assert call.result(PATIENCE).kind == Verdict.ACCEPT
