@@ -63,6 +63,13 @@ def test_rates_are_those_of_whole_seconds(rollups, clock, event):
     assert only(rollups)["per_second"] == {"1s": 0.0, "60s": 0.0}
 
 
+def test_a_second_forgets_what_came_long_before(rollups, clock, event):
+    for _ in range(200):
+        rollups.add([event()] * 3, [ACCEPT] * 3)
+        clock.now += 1
+    assert only(rollups)["per_second"] == {"1s": 3.0, "60s": 3.0}
+
+
 def test_percentiles_are_those_of_the_newest_events(rollups, event):
     rollups.add([event(b"9" * 5000)] * SAMPLE, [ACCEPT] * SAMPLE)
     for size in range(1, SAMPLE + 1):
