@@ -153,3 +153,18 @@ def test_a_process_heeds_that_another_gave_a_place_away(rollups, clock, event):
     rollups.add([event(channel="a")], [ACCEPT])
     assert names(rollups) == {"d", "a", "c"}
     assert all(channel["events"] == 1 for channel in rollups.report()["channels"])
+
+
+def test_a_process_heeds_places_that_others_took_before_it_took_any(rollups, event):
+    in_another_process(lambda: rollups.add([event(channel="a")], [ACCEPT]))
+    rollups.add([event(channel="b")], [ACCEPT])
+    assert names(rollups) == {"a", "b"}
+
+
+def test_a_channel_that_lost_its_place_is_not_counted_where_it_was(rollups, clock, event):
+    for channel in ("a", "b", "c"):
+        rollups.add([event(channel=channel)], [ACCEPT])
+    clock.now += IDLE_SECONDS
+    rollups.add([event(channel=channel) for channel in ("d", "b", "c", "a")], [ACCEPT] * 4)
+    assert {channel["channel"]: channel["events"] for channel in rollups.report()["channels"]}["d"] == 1
+    assert rollups.report()["other_channels"]["events"] == 1
