@@ -72,6 +72,15 @@ def test_python_imports_follow_the_arrows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", python_modules(), ids=module_name)
+def test_only_modules_named_after_it_import_grpc(path: Path) -> None:
+    # The extra of that name need not be installed.
+    module = module_name(path)
+    for name in imports_of(path):
+        if name.split(".")[0] in ("grpc", "grpc_health", "grpc_reflection", "google") or "_pb2" in name:
+            assert "grpc" in module, f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("path", python_modules(), ids=module_name)
 def test_only_settings_reads_the_environment(path: Path) -> None:
     if module_name(path) == "settings":
         return

@@ -9,7 +9,7 @@ import structlog
 
 from polyglot_gateway._core import check_json
 from polyglot_gateway.errors import InvalidJson, ProcessorUnavailable
-from polyglot_gateway.processor.base import Event, Function, Verdict
+from polyglot_gateway.processor.base import Event, Function, Verdict, reject
 from polyglot_gateway.processor.text import is_text
 
 _log = structlog.get_logger("polyglot_gateway.processor")
@@ -26,7 +26,7 @@ class EmbeddedProcessor:
         self._function = function
 
     def process(self, events: Sequence[Event]) -> list[Verdict]:
-        """Return one verdict for each event, in order.
+        """Return one verdict for each event, in order; data that is not strict JSON makes it a rejection.
 
         Raises:
             ProcessorUnavailable: The function raised, or gave what are no verdicts on these events; the log says more.
@@ -40,7 +40,7 @@ class EmbeddedProcessor:
         for event, verdict in zip(events, verdicts, strict=True):
             if wrong := _what_is_wrong(verdict):
                 _fail(f"its verdict on {event.id} {wrong}")
-        return verdicts
+        return [_with_json(event, verdict) for event, verdict in zip(events, verdicts, strict=True)]
 
     def ready(self) -> list[str]:
         """Nothing is ever in the way."""
@@ -59,16 +59,23 @@ def _fail(reason: str, error: Exception | None = None) -> NoReturn:
     raise ProcessorUnavailable(f"The function of the processor tier failed: {reason}.") from error
 
 
+def _with_json(event: Event, verdict: Verdict) -> Verdict:
+    if verdict.kind == "replace":
+        try:
+            check_json(verdict.data)
+        except InvalidJson as error:
+            reason = f"The data that the processor gave is not strict JSON: {error.message}"
+            _log.error("the processor's function gave data that is not JSON", event_id=event.id, reason=error.message)
+            return reject(reason)
+    return verdict
+
+
 def _what_is_wrong(verdict: object) -> str | None:
     if not isinstance(verdict, Verdict):
         return f"is of type {type(verdict).__name__}, not Verdict"
     if verdict.kind == "replace":
         if not isinstance(verdict.data, bytes):
             return f"has data of type {type(verdict.data).__name__}, not bytes"
-        try:
-            check_json(verdict.data)
-        except InvalidJson as error:
-            return f"has data that is not JSON: {error.message}"
     elif verdict.kind == "reject":
         if not is_text(verdict.reason):
             return "has a reason that is no text"

@@ -13,7 +13,10 @@ from polyglot_gateway.processor.base import Event, Verdict
 from polyglot_gateway.processor.shared_record import SharedRecord
 
 MOST_CHANNELS = 1000
-"""So many are summed up; another one takes the place of that which had no event for the longest time."""
+"""So many are summed up by themselves; what else there is, together."""
+
+IDLE_SECONDS = 60
+"""A channel without an event for so long gives its place to another one."""
 
 SAMPLE = 512
 """The sizes of so many of a channel's newest events give the percentiles."""
@@ -44,10 +47,14 @@ class Rollups:
 
     def __init__(self, most_channels: int = MOST_CHANNELS, now: Callable[[], float] = time.monotonic) -> None:
         """`now`: seconds on a clock that all workers share."""
-        self._record = SharedRecord(np.dtype([("forgotten", "i8"), ("channels", _CHANNEL, most_channels)]))
+        # The last of the channels is all those that have no place of their own.
+        fields = [("version", "i8"), ("forgotten", "i8"), ("channels", _CHANNEL, most_channels + 1)]
+        self._record = SharedRecord(np.dtype(fields))
         self._most_channels = most_channels
         self._now = now
         self._places: dict[bytes, int] = {}
+        self._version = 0
+        self._full_in = -1
 
     def add(self, events: Sequence[Event], verdicts: Sequence[Verdict]) -> None:
         """Add a batch."""
@@ -58,41 +65,52 @@ class Rollups:
         second = int(self._now())
         with self._record.locked() as record:
             for name, found in of_channel.items():
-                _add(self._row(record, name), found, second)
+                _add(self._row(record, name, second), found, second)
 
     def report(self) -> dict[str, Any]:
         """What /stats says, as JSON has it; the busiest channels first."""
         record, second = self._record.copy(), int(self._now())
-        rows = [row for row in record["channels"] if row["name"]]
+        *rows, others = record["channels"]
+        rows = [row for row in rows if row["name"]]
         rows.sort(key=lambda row: int(row["events"]), reverse=True)
         return {
-            "channels": [_report(row, second) for row in rows],
+            "channels": [_names(row) | _figures(row, second) for row in rows],
+            "other_channels": _figures(others, second),
             "most_channels": self._most_channels,
             "forgotten_channels": int(record["forgotten"]),
         }
 
-    def _row(self, record: Any, name: bytes) -> Any:
+    def _row(self, record: Any, name: bytes, second: int) -> Any:
         channels = record["channels"]
+        if record["version"] != self._version:  # another worker has given places away
+            names = channels["name"][: self._most_channels].tolist()
+            self._places = {name: place for place, name in enumerate(names) if name}
+            self._version = int(record["version"])
         place = self._places.get(name)
-        # Another worker may have given the place to another channel.
-        if place is None or channels[place]["name"] != name:
-            place = self._find(record, name)
-            if len(self._places) >= self._most_channels:
-                self._places.clear()
-            self._places[name] = place
+        if place is None:
+            place = self._new_place(record, name, second)
         return channels[place]
 
-    def _find(self, record: Any, name: bytes) -> int:
+    def _new_place(self, record: Any, name: bytes, second: int) -> int:
         channels = record["channels"]
-        for wanted in (name, b""):
-            if len(found := np.flatnonzero(channels["name"] == wanted)):
-                place = int(found[0])
-                break
-        else:
-            place = int(np.argmin(channels["last"]))
-            channels[place] = np.zeros((), _CHANNEL)
+        place = len(self._places)  # places are taken from the first on, and are never free again
+        if place == self._most_channels:
+            if self._full_in == second:
+                return place
+            place = int(np.argmin(channels["last"][: self._most_channels]))
+            if channels["last"][place] > second - IDLE_SECONDS:
+                self._full_in = second
+                return self._most_channels
             record["forgotten"] += 1
-        channels[place]["name"] = name
+            del self._places[bytes(channels["name"][place])]
+        # In this order, whoever is killed in between leaves no place without a name, and none that others do not see.
+        self._version += 1
+        record["version"] = self._version
+        channels["name"][place] = name
+        for field in _CHANNEL.names or ():
+            if field != "name":
+                channels[field][place] = 0
+        self._places[name] = place
         return place
 
 
@@ -113,16 +131,18 @@ def _add(row: Any, found: list[tuple[int, str]], second: int) -> None:
     row["last"] = second
 
 
-def _report(row: Any, second: int) -> dict[str, Any]:
+def _names(row: Any) -> dict[str, Any]:
     app, _, channel = row["name"].decode().partition("/")
+    return {"app_id": app, "channel": channel}
+
+
+def _figures(row: Any, second: int) -> dict[str, Any]:
     ages = second - row["seconds"]
     # Whole seconds: the one that is not over would make every rate too low.
     rates = {f"{span}s": float(row["counts"][(ages >= 1) & (ages <= span)].sum()) / span for span in (1, 60)}
     sizes = row["sizes"][: min(int(row["events"]), SAMPLE)]
     percentiles = np.percentile(sizes, _PERCENTILES) if len(sizes) else np.zeros(len(_PERCENTILES))
     return {
-        "app_id": app,
-        "channel": channel,
         "events": int(row["events"]),
         **{name: int(row[name]) for name in _COUNTED.values()},
         "bytes": int(row["bytes"]),

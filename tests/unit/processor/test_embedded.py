@@ -31,8 +31,6 @@ def test_the_function_gets_the_events_as_they_are(event):
         ([None], "verdict on evt_1 is of type NoneType, not Verdict"),
         ([("accept", b"", "")], "is of type tuple"),
         ([Verdict("maybe")], "is 'maybe'; it must be accept, replace or reject"),
-        ([Verdict("replace")], "has data that is not JSON"),
-        ([Verdict("replace", data=b"NaN")], "has data that is not JSON"),
         ([Verdict("replace", data="1")], "has data of type str, not bytes"),
         ([Verdict("reject", reason=7)], "has a reason that is no text"),
         ([reject("\ud800")], "has a reason that is no text"),
@@ -42,6 +40,15 @@ def test_what_are_no_verdicts_on_these_events_is_a_failure_of_the_tier(event, ve
     processor = EmbeddedProcessor(lambda events: verdicts)
     with pytest.raises(ProcessorUnavailable, match=r"^The function of the processor tier failed: .*" + said):
         processor.process([event()])
+
+
+@pytest.mark.parametrize("data", [b"", b"NaN", b'"\xff"', b"[" * 65 + b"]" * 65])
+def test_an_event_whose_new_data_is_not_json_is_rejected_and_no_other(event, data):
+    processor = EmbeddedProcessor(lambda events: [ACCEPT, replace(data), replace(b"1.10")])
+    first, second, third = processor.process([event(number=n) for n in range(3)])
+    assert (first, third) == (ACCEPT, replace(b"1.10"))
+    assert second.kind == "reject"
+    assert second.reason.startswith("The data that the processor gave is not strict JSON: Byte ")
 
 
 @pytest.fixture

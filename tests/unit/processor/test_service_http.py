@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from falcon.testing import TestClient
+from falcon import testing
 
 from polyglot_gateway.processor import service_http
 from polyglot_gateway.processor.problems import MEDIA_TYPE
@@ -14,7 +14,7 @@ def sent(data, number=1):
 
 @pytest.fixture
 def client(service):
-    return TestClient(service_http.create_app(service))
+    return testing.TestClient(service_http.create_app(service))
 
 
 def test_one_event_gets_one_verdict(client):
@@ -71,6 +71,16 @@ def test_a_large_body_is_refused(client, monkeypatch):
     found = problem(client.simulate_post("/process", body=sent(b"1" * 200)))
     assert found["code"] == "payload_too_large"
     assert "at most 200" in found["error"]
+
+
+def test_a_large_body_in_chunks_is_refused(service, monkeypatch):
+    monkeypatch.setattr(service_http, "MOST_BYTES", 200)
+    environ = testing.create_environ("/process", method="POST", body=sent(b"1" * 200))
+    del environ["CONTENT_LENGTH"]
+    answered = testing.StartResponseMock()
+    (body,) = service_http.create_app(service)(environ, answered)
+    assert answered.status.startswith("413 ")
+    assert json.loads(body)["code"] == "payload_too_large"
 
 
 def test_what_was_not_foreseen_is_a_problem_too(client, service, monkeypatch):
