@@ -73,7 +73,8 @@ sources_digest() {
     python3 --version
     echo "$1"
     find python -name '*.py' | sort
-    find CMakeLists.txt pyproject.toml cpp -type f | sort | xargs sha256sum
+    find CMakeLists.txt pyproject.toml cpp python/CMakeLists.txt python/polyglot_gateway/processor/proto/*.proto -type f |
+      sort | xargs sha256sum
   } | sha256sum | cut -d' ' -f1
 }
 

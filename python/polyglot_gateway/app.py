@@ -17,7 +17,8 @@ import structlog
 from polyglot_gateway import _core, gateway
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.spool_file import waiting
-from polyglot_gateway.gateway.tokens import Tokens, load_hook
+from polyglot_gateway.gateway.tokens import Tokens
+from polyglot_gateway.loading import load_function
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.logs import configure_logs
 from polyglot_gateway.ops.metrics import Metrics
@@ -93,7 +94,7 @@ class Application:
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
-        hook = None if settings.authorize is None else load_hook(settings.authorize)
+        hook = None if settings.authorize is None else load_function("authorize", settings.authorize)
         self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
         self.engine = engine = open_engine(settings)
         self.remote = cast("RedisEngine", engine) if settings.redis() else None

@@ -16,12 +16,13 @@ MAY_USE = {
     "settings_redis": {"settings_apps"},
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core"},
-    "processor": {"errors", "_core"},
+    "loading": {"errors"},
+    "processor": {"errors", "_core", "loading"},
     "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine"},
-    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link"},
+    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link", "ops.logs", "processor"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}
 
@@ -68,6 +69,15 @@ def test_python_imports_follow_the_arrows(path: Path) -> None:
             assert any(is_within(inner, other) for other in allowed), f"{module} must not import {name}"
         else:
             assert name.split(".")[0] not in NEVER.get(part, ()), f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("path", python_modules(), ids=module_name)
+def test_only_modules_named_after_it_import_grpc(path: Path) -> None:
+    # The extra of that name need not be installed.
+    module = module_name(path)
+    for name in imports_of(path):
+        if name.split(".")[0] in ("grpc", "grpc_health", "grpc_reflection", "google") or "_pb2" in name:
+            assert "grpc" in module, f"{module} must not import {name}"
 
 
 @pytest.mark.parametrize("path", python_modules(), ids=module_name)

@@ -13,6 +13,8 @@ TESTED_ELSEWHERE = {
     "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
     "engine/base": "a contract; tests/contract holds engines to it",
     "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
+    "processor/base": "a contract; tests/contract holds processors to it",
+    "processor/service_master": "forks and listens; tests/e2e/test_processor_service.py runs it",
     "errors": "classes without logic; tests/contract and tests/unit/gateway/test_problems.py raise them",
     "ops/meters": "a protocol without logic",
     "server/logger": "tests/e2e/test_serving.py reads what it logs",

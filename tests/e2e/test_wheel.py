@@ -27,5 +27,15 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path):
     version = run(installed / "python", "-c", code, cwd=tmp_path).strip()
     lua = "from importlib.resources import files; print(files('polyglot_gateway.engine') / 'redis_functions.lua')"
     assert Path(run(installed / "python", "-c", lua, cwd=tmp_path).strip()).is_file()
+    generated = "from importlib.resources import files; print(*files('polyglot_gateway.processor.proto').iterdir())"
+    for name in ("processor_pb2.py", "processor_pb2.pyi", "processor_pb2_grpc.py"):
+        assert name in run(installed / "python", "-c", generated, cwd=tmp_path)
+    require = "from polyglot_gateway.processor.grpc_extra import require_grpc; require_grpc('processor')"
+    without = subprocess.run(
+        [installed / "python", "-c", require], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert "pip install 'polyglot-gateway[grpc]'" in without.stderr
+    run(installed / "python", "-m", "pip", "install", "-q", f"{wheel}[grpc]", cwd=tmp_path)
+    run(installed / "python", "-c", require, cwd=tmp_path)
     assert run(installed / "polyglot", "--version", cwd=tmp_path).split() == ["polyglot", version]
     assert "serve" in run(installed / "polyglot", "--help", cwd=tmp_path)

@@ -16,13 +16,14 @@ from polyglot_gateway.cli.check_config import check_config
 from polyglot_gateway.cli.doctor import doctor
 from polyglot_gateway.cli.history import history
 from polyglot_gateway.cli.keys import keys
+from polyglot_gateway.cli.processor import processor
 from polyglot_gateway.cli.publish import publish
 from polyglot_gateway.cli.serve import serve
 from polyglot_gateway.cli.tail import tail
 from polyglot_gateway.errors import GatewayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (serve, publish, history, tail, check_config, doctor):
+for command in (serve, processor, publish, history, tail, check_config, doctor):
     app.command()(command)
 app.add_typer(keys)
 

@@ -16,9 +16,6 @@ Thread safety: all of it, if the hook is.
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +29,6 @@ from polyglot_gateway.errors import (
     Forbidden,
     InternalError,
     InvalidParameter,
-    SettingsError,
     TokenExpired,
     Unauthorized,
 )
@@ -193,24 +189,3 @@ class Tokens:
         # nested too deeply.
         except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise Unauthorized(f"The token is not valid: {str(error).rstrip('.')}.") from None
-
-
-def load_hook(name: str) -> AuthorizeHook:
-    """Import the authorize hook; a module in the working directory is found too.
-
-    Args:
-        name: "module:function".
-
-    Raises:
-        SettingsError: There is no such function, or its module cannot be imported.
-    """
-    module, _, function = name.partition(":")
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
-    try:
-        hook = getattr(importlib.import_module(module), function, None)
-    except Exception as error:  # whatever the module's code raises
-        raise SettingsError(f"authorize: {name!r}: cannot import {module}: {error}") from error
-    if not callable(hook):
-        raise SettingsError(f"authorize: {name!r}: {module} has no function {function}")
-    return hook  # type: ignore[no-any-return]

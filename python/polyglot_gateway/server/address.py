@@ -11,6 +11,9 @@ from contextlib import closing
 Address = tuple[str, int] | str
 """(host, port), or the path of a Unix socket."""
 
+PATIENCE_SECONDS = 2.0
+"""Workers whose master was killed keep the address until they notice, within a second."""
+
 
 def parse_bind(bind: str) -> Address:
     """Return the address that `bind` names. REQUIRES: the settings accepted it."""

@@ -9,13 +9,10 @@ from gunicorn.app.base import BaseApplication
 
 from polyglot_gateway.app import Application, create_app
 from polyglot_gateway.errors import GatewayError, SettingsError
-from polyglot_gateway.server.address import why_not_free
+from polyglot_gateway.server.address import PATIENCE_SECONDS, why_not_free
 from polyglot_gateway.server.gunicorn_options import gunicorn_options
 from polyglot_gateway.server.master import Master
 from polyglot_gateway.settings import Settings, load_settings
-
-PATIENCE_SECONDS = 2.0
-"""Workers whose master was killed keep the address until they notice, within a second."""
 
 
 class Server(BaseApplication):

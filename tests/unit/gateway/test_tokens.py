@@ -4,15 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
 from polyglot_gateway._core import Grant
-from polyglot_gateway.errors import Forbidden, InternalError, SettingsError, TokenExpired, Unauthorized
-from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens, load_hook, looks_like_token
+from polyglot_gateway.errors import Forbidden, InternalError, TokenExpired, Unauthorized
+from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens, looks_like_token
 
 CONNECT = AuthorizeRequest("connect", "demo")
 JOIN = AuthorizeRequest("join", "demo", "room:1")
@@ -287,46 +286,6 @@ def test_what_a_hook_is_asked_shows_no_credential() -> None:
     assert not any(credential in f"{request} {request!r}" for credential in ("t0ken", "k3y"))
     with pytest.raises(AttributeError):
         request.app = "other"  # type: ignore[misc]
-
-
-@pytest.fixture
-def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, which is not where Python looks."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
-    return tmp_path
-
-
-def test_a_hook_is_found_in_the_working_directory(hooks: Path) -> None:
-    (hooks / "hooks_of_tests").mkdir()
-    (hooks / "hooks_of_tests" / "auth.py").write_text("def authorize(request):\n    return request.app\n")
-    hook: Any = load_hook("hooks_of_tests.auth:authorize")
-    assert hook(CONNECT) == "demo"
-
-
-def test_what_python_finds_elsewhere_goes_before_the_working_directory(
-    hooks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
-    (hooks / "tabnanny.py").write_text("def authorize(request):\n    return None\n")
-    with pytest.raises(SettingsError, match="tabnanny has no function authorize"):
-        load_hook("tabnanny:authorize")
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("no_such_module:authorize", "cannot import no_such_module"),
-        ("json.no_such_module:authorize", r"cannot import json\.no_such_module"),
-        ("json:authorize", "json has no function authorize"),
-        ("json:__name__", "json has no function __name__"),
-        ("broken_hooks_of_tests:authorize", "cannot import broken_hooks_of_tests: at import"),
-    ],
-)
-def test_a_hook_that_is_not_there_is_a_wrong_setting(hooks: Path, name: str, said: str) -> None:
-    (hooks / "broken_hooks_of_tests.py").write_text("raise RuntimeError('at import')\n")
-    with pytest.raises(SettingsError, match=rf"^authorize: '{name}': {said}"):
-        load_hook(name)
 
 
 def test_gevent_can_patch_after_the_application_is_imported() -> None:

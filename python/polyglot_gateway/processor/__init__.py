@@ -1,0 +1,1 @@
+"""The processor tier: user code that sees events before they are kept."""

@@ -1,0 +1,103 @@
+"""The processor contract: what every processor promises, in this process or in another.
+
+**Batch in, verdicts out.** A processor gets events that were checked and have not been kept yet, at most `MOST_EVENTS`
+at a time, and gives one verdict for each, in the order of the events. It accepts the event as it is, replaces its
+`data`, or rejects it with a reason that is told to whoever published it. Of a batch each event is on its own. The
+events of one channel come in the order in which they will be kept, those of one batch before those of the next.
+
+**Checked like what came in.** Data that replaces an event's is strict JSON and within the size that the channel allows,
+or the event is refused; nothing of it is kept.
+
+**Deadline.** `process` returns or raises within its time limit. A function that takes longer is not stopped, but nobody
+listens any more.
+
+**What is tried again.** A batch that did not reach the processor goes to another one, where there is another. One that
+may have been processed is not sent again: the publisher is told that nothing was kept, and may send the same event
+again. So a function may see an event that is never kept, and see it again with another id; who counts once counts by
+something in the data.
+
+**Failure.** Whatever goes wrong with a whole batch is `ProcessorUnavailable`: no answer, a late one, or one that does
+not say one verdict for each event, by its id and in order. Then no event of the batch is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+MOST_EVENTS = 1000
+"""In one batch."""
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a batch on its way to another process: enough for MOST_EVENTS of the largest size that rules have by default."""
+
+
+class Event(NamedTuple):
+    """An event on its way into the history."""
+
+    id: str
+    """`evt_` and a ULID; it is kept under this id."""
+    app: str
+    channel: str
+    type: str
+    data: bytes
+    """JSON, as it was sent."""
+    timestamp: str
+    """When the gateway took it: RFC 3339, UTC, microseconds."""
+    user_id: str = ""
+    """Whose token it was published with; empty for none."""
+    source_ip: str = ""
+
+    def json(self) -> Any:
+        """The data as Python has it."""
+        return json.loads(self.data)
+
+
+class Verdict(NamedTuple):
+    """What becomes of an event."""
+
+    kind: Literal["accept", "replace", "reject"]
+    data: bytes = b""
+    """JSON that takes the place of the event's data; of `replace` only."""
+    reason: str = ""
+    """Told to whoever published the event; of `reject` only."""
+
+
+ACCEPT = Verdict("accept")
+
+
+def replace(data: Any) -> Verdict:
+    """Keep the event with this data instead: bytes are JSON, anything else is written as JSON."""
+    if not isinstance(data, bytes):
+        data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return Verdict("replace", data=data)
+
+
+def reject(reason: str) -> Verdict:
+    """Do not keep the event."""
+    return Verdict("reject", reason=reason)
+
+
+Function = Callable[[Sequence[Event]], Sequence[Verdict]]
+"""What users write: one verdict for each event, in order. It may be called by several threads and processes at once."""
+
+
+class Processor(Protocol):
+    """Processes events. Thread safe; used by the process that made it, which may be one that gevent has patched."""
+
+    def process(self, events: Sequence[Event]) -> list[Verdict]:
+        """Return one verdict for each event, in order.
+
+        Raises:
+            ProcessorUnavailable: There are none; the message names the processor tier and says why.
+        """
+
+    def ready(self) -> list[str]:
+        """Why it cannot process now, one sentence each; empty when it can. Never waits."""
+
+    def breaker(self) -> dict[str, Any]:
+        """The state for GET /api/debug/circuit-breaker, as JSON has it; `enabled`, `processor` and `state` in it."""
+
+    def close(self) -> None:
+        """Let go of everything. Idempotent."""

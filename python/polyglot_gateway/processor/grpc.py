@@ -1,0 +1,106 @@
+"""The processor over gRPC: ProcessBatch of processor.proto."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import grpc
+import grpc.experimental.gevent
+from gevent import monkey
+
+from polyglot_gateway.errors import ProcessorUnavailable
+from polyglot_gateway.processor.address import Address
+from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
+from polyglot_gateway.processor.endpoint import BATCH_BYTES, Busy, Unreached, late, verdicts_of
+from polyglot_gateway.processor.grpc_wire import answer_of, event_message
+from polyglot_gateway.processor.proto.processor_pb2 import Events
+from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
+
+_CONNECTIONS = 4
+"""The workers of a service share its port, and a connection stays with one of them."""
+
+# How gRPC begins to say that it has no connection. Should it say so in other words one day, a batch goes nowhere else.
+_NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# How a service does that refuses more calls at once, before it looks at one.
+_BUSY = ("Concurrent RPC limit exceeded", "overloaded: ")
+
+
+class GrpcEndpoint:
+    """One host and port of the processor tier. Fulfils `Endpoint`.
+
+    A few connections carry all batches. What gRPC knows that the service has refused unseen, as when it says
+    GOAWAY, gRPC itself sends on a new connection; nothing else is sent twice.
+
+    In a process that gevent has patched, gRPC waits in gevent's way from the first endpoint on, and only the greenlet
+    that asks waits. No endpoint may be made before the last fork.
+    """
+
+    protocol: Literal["http", "grpc"] = "grpc"
+
+    def __init__(self, address: Address, port: int, *, connect_seconds: float) -> None:
+        """Prepare it; nothing is connected before it is asked.
+
+        Args:
+            address: Of the host; a user and password in it are sent along.
+            port: Where gRPC is on it.
+            connect_seconds: An attempt to connect takes that long, at most.
+        """
+        if monkey.is_module_patched("threading"):
+            grpc.experimental.gevent.init_gevent()
+        target = address.with_port(port)
+        self.name = f"grpc://{target}"
+        self._metadata = (("authorization", address.authorization),) if address.authorization else ()
+        options = _options(connect_seconds)
+        self._channels = [grpc.insecure_channel(f"dns:///{target}", options) for _ in range(_CONNECTIONS)]
+        stubs = [ProcessorStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
+        self._next_stub = itertools.cycle(stubs)
+
+    def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
+        """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
+        request = Events(events=map(event_message, events))
+        try:
+            answer = next(self._next_stub).ProcessBatch(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise self._unavailable(error, seconds) from error
+        except ValueError as error:  # the channels are closed
+            raise Unreached(f"The processor at {self.name} is not asked any more.") from error
+        return verdicts_of(self.name, events, map(answer_of, answer.verdicts))
+
+    def close(self) -> None:
+        """Close its connections. Idempotent."""
+        for channel in self._channels:
+            channel.close()
+
+    def _unavailable(self, error: grpc.RpcError, seconds: float) -> ProcessorUnavailable:
+        # Never with the details that the service gave: data of an event may be in them.
+        assert isinstance(error, grpc.Call)
+        code, details = error.code(), error.details() or ""
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ProcessorUnavailable(late(self.name, seconds))
+        if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
+            why = details.rpartition(": ")[2].rstrip("]. ")
+            return Unreached(f"The processor at {self.name} cannot be reached: {why}.")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.startswith(_BUSY):
+            return Busy(f"The processor at {self.name} is overloaded.")
+        return ProcessorUnavailable(f"The processor at {self.name} broke off or refused, with the status {code.name}.")
+
+
+def _options(connect_seconds: float) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_send_message_length", 2 * BATCH_BYTES),
+        ("grpc.max_receive_message_length", MOST_BYTES),
+        # The breaker says when to try again; then gRPC must not be waiting for a time of its own.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.min_reconnect_backoff_ms", max(int(connect_seconds * 1000), 1)),  # limits an attempt to connect
+        # A connection on which nothing comes any more is given up while batches wait for it.
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        # What else could decide where a batch goes, or how often.
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.service_config_disable_resolution", 1),
+        # Channels of one process to one address share their connections otherwise, also those of closed endpoints.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
