@@ -190,6 +190,17 @@ void bind_preparing(py::class_<OpenGateway>& type) {
           },
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
       .def(
+          "append",
+          [](const OpenGateway& open, OpenSubmission& submission) {
+            const std::shared_ptr<core::Gateway> gateway = open.share();
+            core::Submission& given = submission.get();
+            const py::gil_scoped_release released;
+            const core::Status status = gateway->append(given);
+            const py::gil_scoped_acquire acquired;
+            check(status);
+          },
+          "submission"_a)
+      .def(
           "restore",
           [](const OpenGateway& open, const std::vector<StoredEvent>& events) {
             std::vector<core::Submission::Stored> stored;

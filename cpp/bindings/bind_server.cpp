@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bind_append_calls.hpp"
+#include "bind_process_call.hpp"
 #include "bindings.hpp"
 #include "core/grant.hpp"
 #include "server/http_target.hpp"
@@ -265,15 +266,15 @@ void bind_server(py::module_& module) {
   py::class_<OpenServer> type(module, "Server");
   type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
                        std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python,
-                       bool engine_elsewhere) {
+                       bool engine_elsewhere, bool processes, std::size_t most_processed) {
              return std::make_unique<OpenServer>(
                  gateway.share(),
                  server::ServerOptions{max_batch_bytes, std::move(cors_origins), std::move(trusted_proxies),
-                                       max_connections, asks_python, engine_elsewhere});
+                                       max_connections, asks_python, engine_elsewhere, processes, most_processed});
            }),
            "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
            "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false,
-           "engine_elsewhere"_a = false)
+           "engine_elsewhere"_a = false, "processes"_a = false, "most_processed"_a = 20)
       .def(
           "start",
           [](OpenServer& server, const std::vector<int>& sockets, int heartbeat) {
@@ -301,6 +302,17 @@ void bind_server(py::module_& module) {
       .def("fileno", [](OpenServer& server) { return server->handoff().fd(); })
       .def("appends_fileno", [](OpenServer& server) { return server->appends().fd(); })
       .def("take_appends", take_appends, "layout"_a, py::keep_alive<0, 1>())
+      .def("processing_fileno", [](OpenServer& server) { return server->processing().fd(); })
+      .def(
+          "take_processing",
+          [](OpenServer& server) -> std::unique_ptr<OpenProcessCall> {
+            auto batch = server->processing().take();
+            if (batch == nullptr) return nullptr;
+            auto call = batch->call;
+            return std::make_unique<OpenProcessCall>(
+                std::move(call), [&queue = server->processing(), batch = std::move(batch)] { queue.finish(batch); });
+          },
+          py::keep_alive<0, 1>())
       .def(
           "lend_wire",
           [](OpenServer& server, int fd, const core::RedisLayout& layout, double answer_seconds) {

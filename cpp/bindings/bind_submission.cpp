@@ -4,11 +4,14 @@ namespace polyglot::bindings {
 
 void bind_submission(py::module_& module) {
   py::class_<OpenSubmission>(module, "Submission")
+      .def("__len__", [](const OpenSubmission& open) { return open.get().appends().size(); })
       .def("ack",
            [](OpenSubmission& open) {
-             if (open.get().appends().empty()) throw py::index_error("the submission has no event");
+             if (open.get().appends().empty() && open.get().items().empty()) {
+               throw py::index_error("the submission has no event");
+             }
+             check(open.get().outcome());
              const core::Append& append = open.get().appends().front();
-             check(append.status);
              open.gateway().count(open.get());
              return ack_of(append.ack());
            })

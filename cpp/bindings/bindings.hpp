@@ -20,6 +20,7 @@ namespace py = pybind11;
 
 void bind_access(py::module_& module);
 void bind_append_calls(py::module_& module);
+void bind_process_call(py::module_& module);
 void bind_feed(py::module_& module);
 void bind_gateway(py::module_& module);
 void bind_grant(py::module_& module);

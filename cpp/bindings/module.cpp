@@ -15,5 +15,6 @@ PYBIND11_MODULE(_core, module) {
   polyglot::bindings::bind_gateway(module);
   polyglot::bindings::bind_submission(module);
   polyglot::bindings::bind_append_calls(module);
+  polyglot::bindings::bind_process_call(module);
   polyglot::bindings::bind_server(module);
 }

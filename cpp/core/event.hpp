@@ -20,6 +20,7 @@
 namespace polyglot::core {
 
 inline constexpr std::size_t kMaxTypeLength = 256;  // bytes between the quotes, as sent
+inline constexpr std::size_t kEventWrapping = 17;   // bytes of {"type":,"data":}
 inline constexpr std::size_t kMaxBatchEvents = 1000;
 inline constexpr std::size_t kMaxBroadcastChannels = 100;
 

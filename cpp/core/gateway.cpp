@@ -10,7 +10,6 @@
 namespace polyglot::core {
 namespace {
 
-constexpr std::uint64_t kPublishWrapping = 17;  // {"type":,"data":}
 // More than there is before the events of a history reply.
 constexpr std::size_t kHistoryLead = kMaxAppLength + kMaxChannelLength + 96;
 
@@ -220,7 +219,7 @@ std::vector<Submission::Item> Gateway::checked(std::string_view app, std::vector
   for (Submission::Item& item : items) {
     if (item.status.ok()) item.status = check_channel(item.channel);
     if (item.status.ok()) {
-      item.status = check_size(app, item.channel, item.event.type.size() + item.event.data.size() + kPublishWrapping);
+      item.status = check_size(app, item.channel, item.event.type.size() + item.event.data.size() + kEventWrapping);
     }
   }
   return items;
@@ -265,11 +264,15 @@ Result<std::string> Gateway::broadcast(std::string_view app, std::string_view bo
   return append_all(prepare_broadcast(app, body, sender));
 }
 
+Status Gateway::append(Submission& submission) {
+  if (!submission.appends().empty()) history_.append(submission.appends());
+  return settle();
+}
+
 Result<std::string> Gateway::append_all(Result<std::unique_ptr<Submission>> prepared) {
   if (!prepared.ok()) return prepared.status();
   Submission& submission = *prepared.value();
-  if (!submission.appends().empty()) history_.append(submission.appends());
-  if (Status status = settle(); !status.ok()) return status;
+  if (Status status = append(submission); !status.ok()) return status;
   std::string results = submission.results();
   count(submission);
   return results;

@@ -104,6 +104,8 @@ class Gateway {
                                                     const Sender& sender);
   Result<std::unique_ptr<Submission>> prepare_broadcast(std::string_view app, std::string_view body,
                                                         const Sender& sender);
+  // What became of each event is written into the submission. Not ok: the disk refuses.
+  Status append(Submission& submission);
   void count(const Submission& submission);
 
   // {"app_id","channel","count","events","epoch","offset","recovered","gap"}

@@ -28,6 +28,8 @@ struct ChannelRule {
   bool client_publish = false;            // sockets may publish
   bool presence = false;                  // members are tracked
   bool conflate = false;                  // a reader that is too slow gets only the newest event
+  bool processor = true;                  // the processor, if there is one, sees events before they are kept
+  bool bypass_processor = false;          // while it does not answer, they are kept as they are
 };
 
 class Rules {

@@ -25,6 +25,8 @@ Submission::Submission(std::vector<Stored> stored) : began_ns_(0), stored_(std::
 }
 
 void Submission::serialise(const Origin& origin, EventIds& ids) {
+  user_id_ = origin.user_id;
+  source_ip_ = origin.source_ip;
   std::size_t expected = 0;
   for (const Item& item : items_) {
     expected += app_.size() + item.channel.size() + item.event.type.size() + item.event.data.size() + kEnvelopeWrapping;
@@ -50,6 +52,35 @@ void Submission::serialise(const Origin& origin, EventIds& ids) {
   for (const Item& item : items_) {
     if (item.status.ok()) (append++)->envelope = {envelopes_.data() + item.begin, item.size};
   }
+}
+
+std::vector<const Submission::Item*> Submission::appended_items() const {
+  std::vector<const Item*> items;
+  items.reserve(appends_.size());
+  for (const Item& item : items_) {
+    if (item.status.ok()) items.push_back(&item);
+  }
+  return items;
+}
+
+void Submission::replace_data(std::size_t append, const Item& item, std::string_view data) {
+  Append& changed = appends_[append];
+  const std::string_view before(changed.envelope.data(), changed.envelope.size());
+  const std::size_t begin = envelope_data_at(app_, item.channel, item.event.type);
+  std::string& envelope = replaced_.emplace_back();
+  envelope.reserve(before.size() - item.event.data.size() + data.size() + kMaxOffsetLength);
+  envelope.append(before.substr(0, begin)).append(data).append(before.substr(begin + item.event.data.size()));
+  const std::size_t size = envelope.size();
+  envelope.append(kMaxOffsetLength, '\0');
+  changed.envelope = {envelope.data(), size};
+}
+
+void Submission::drop_refused() {
+  auto append = appends_.begin();
+  for (Item& item : items_) {
+    if (item.status.ok()) item.status = (append++)->status;
+  }
+  std::erase_if(appends_, [](const Append& one) { return !one.status.ok(); });
 }
 
 std::string Submission::results() const {

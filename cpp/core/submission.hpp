@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,9 +64,21 @@ class Submission {
   };
   void serialise(const Origin& origin, EventIds& ids);
 
+  // Of those that published; empty: unknown.
+  const std::string& user_id() const { return user_id_; }
+  const std::string& source_ip() const { return source_ip_; }
+  // The item of each append, by its place.
+  std::vector<const Item*> appended_items() const;
+  // Puts other data into the event of an append, whose item this is. REQUIRES: they are strict JSON.
+  void replace_data(std::size_t append, const Item& item, std::string_view data);
+  // Before the engine is asked: refuses the items of appends that have a status, and takes these out.
+  void drop_refused();
+
   // Of the items that are not refused, in their order. An engine writes what became of them there.
   std::span<Append> appends() { return appends_; }
   std::span<const Append> appends() const { return appends_; }
+  // What became of the only event. REQUIRES: there is one.
+  const Status& outcome() const { return appends_.empty() ? items_.front().status : appends_.front().status; }
   // {"results":[…]}: of each item in order its acknowledgement, or {"channel","code","error","status"}.
   // REQUIRES: an engine has filled in the appends.
   std::string results() const;
@@ -74,7 +87,10 @@ class Submission {
   const std::string app_;
   std::vector<Item> items_;
   const std::int64_t began_ns_;
+  std::string user_id_;
+  std::string source_ip_;
   std::string envelopes_;
+  std::deque<std::string> replaced_;  // envelopes
   std::vector<IdempotencyKey> keys_;
   std::vector<Stored> stored_;
   std::vector<Append> appends_;

@@ -40,7 +40,7 @@ bool AppendQueue::is_empty() {
   return waiting_.empty();
 }
 
-core::Status AppendQueue::push(OwnedSubmission owned, Done done) {
+core::Status AppendQueue::push(OwnedSubmission&& owned, Done done) {
   const std::size_t events = owned.submission->appends().size();
   if (events_ + events > kMaxAppendsWaiting || bytes_ + owned.texts->size() > kMaxAppendBytesWaiting) {
     return {core::Code::overloaded, "Too many events wait for the engine; send this one again in a moment."};

@@ -26,6 +26,7 @@
 #include "core/file_descriptor.hpp"
 #include "core/status.hpp"
 #include "core/submission.hpp"
+#include "server/owned_submission.hpp"
 
 namespace polyglot::server {
 
@@ -34,12 +35,6 @@ inline constexpr std::size_t kMaxAppendBytesWaiting = std::size_t{1} << 28;  // 
 
 inline constexpr std::size_t kManyAppends = 8;  // events
 inline constexpr std::chrono::microseconds kGatherTime{100};
-
-// A submission with what it is slices of.
-struct OwnedSubmission {
-  std::unique_ptr<const std::string> texts;
-  std::unique_ptr<core::Submission> submission;
-};
 
 class AppendQueue {
  public:
@@ -56,7 +51,8 @@ class AppendQueue {
   std::function<bool()> sends;
   // Any thread: readable when there may be something to take.
   int fd() const { return signal_.get(); }
-  core::Status push(OwnedSubmission owned, Done done);
+  // What is refused is not taken.
+  core::Status push(OwnedSubmission&& owned, Done done);
   void signal() { static_cast<void>(eventfd_write(fd(), 1)); }
   // Nothing, or what finish() is called with, once.
   std::vector<Waiting> take();

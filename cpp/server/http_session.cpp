@@ -286,7 +286,8 @@ void HttpSession::answer(std::string_view body) {
   if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;
   if (routed_.takes_events) status = loop().hot_routes.check(*request_, routed_, key_);
-  if (status.ok() && routed_.takes_events && loop().options.engine_elsewhere) return append(body);
+  if (status.ok() && routed_.takes_events && loop().publishing.is_needed(routed_.app, routed_.channel))
+    return append(body);
   Reply reply;
   if (status.ok()) status = loop().hot_routes.answer(*request_, routed_, body, peer_, key_, reply);
   if (!status.ok()) return answer_problem(status);

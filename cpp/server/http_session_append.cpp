@@ -1,4 +1,4 @@
-// HttpSession: events for an engine elsewhere, and answers to requests that had to wait.
+// HttpSession: events that cannot be acknowledged at once, and answers to requests that had to wait.
 #include <utility>
 
 #include "server/http_session.hpp"
@@ -25,9 +25,9 @@ void HttpSession::append(std::string_view body) {
   phase_ = Phase::application;
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
   const Status status =
-      loop().appends.push(std::move(prepared).value(), [self](const Status& asked, core::Submission& kept) {
+      loop().publishing.push(std::move(prepared).value(), [self](const Status& asked, core::Submission& kept) {
         // The refusal of a single event is counted where it is said.
-        const bool is_kept = self->routed_.route != Route::publish || kept.appends().front().status.ok();
+        const bool is_kept = self->routed_.route != Route::publish || kept.outcome().ok();
         if (asked.ok() && is_kept) self->loop().gateway.count(kept);
         if (self->is_open()) self->guard([&] { self->answer_append(asked, kept); });
       });
@@ -39,8 +39,8 @@ void HttpSession::append(std::string_view body) {
 void HttpSession::answer_append(const Status& status, const core::Submission& submission) {
   if (!status.ok()) return refuse_later(status);
   if (routed_.route != Route::publish) return answer_later({.body = submission.results()});
+  if (!submission.outcome().ok()) return refuse_later(submission.outcome());
   const core::Append& append = submission.appends().front();
-  if (!append.status.ok()) return refuse_later(append.status);
   std::string json;
   core::append_ack_json(json, append.ack());
   answer_later({.status = append.spooled ? 202 : 200,

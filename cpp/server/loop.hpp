@@ -22,6 +22,8 @@
 #include "server/mirror.hpp"
 #include "server/poller.hpp"
 #include "server/presence_board.hpp"
+#include "server/process_queue.hpp"
+#include "server/publishing.hpp"
 #include "server/request_id.hpp"
 #include "server/server_options.hpp"
 #include "server/source_address.hpp"
@@ -38,10 +40,12 @@ struct Loop {
   Handoff handoff;
   AppendQueue appends;
   AppendWire append_wire;
+  ProcessQueue processing;
   ReplyWriter replies;
   RequestIds request_ids;
   SourceAddress source;
   Hub hub;
+  Publishing publishing;
   Mirror mirror;
   PresenceBoard presence;
   HotRoutes hot_routes;

@@ -241,7 +241,7 @@ void PhoenixSocket::publish(const PhoenixMessage& message, const Joined& joined)
   core::Sender sender;
   sender.source_ip = identity_.source_ip;
   if (grant != nullptr) sender.user_id = grant->user_id();
-  if (loop_.options.engine_elsewhere) return append(message, sender);
+  if (loop_.publishing.is_needed(identity_.app, message.topic)) return append(message, sender);
   loop_.hub.before_publish();
   const auto ack = gateway.publish(identity_.app, message.topic, message.payload, sender);
   loop_.hub.after_publish();
@@ -261,22 +261,23 @@ void PhoenixSocket::append(const PhoenixMessage& message, const core::Sender& se
   owned.submission = std::move(prepared).value();
   struct Answer {
     Status status;
-    core::Append append;
+    core::Ack ack;  // when that is ok
   };
   auto answer = later<const Answer&>([this, join_ref = std::string(message.join_ref), ref = std::string(message.ref),
                                       topic = std::string(message.topic_json)](const Answer& kept) {
     if (!kept.status.ok()) return refuse(join_ref, ref, topic, kept.status);
     std::string response;
-    core::append_ack_json(response, kept.append.ack());
+    core::append_ack_json(response, kept.ack);
     std::string out;
     append_reply(out, join_ref, ref, topic, true, response);
     transport_.send_message(out);
   });
-  const Status status = loop_.appends.push(std::move(owned), [&gateway = loop_.gateway, answer = std::move(answer)](
-                                                                 const Status& asked, core::Submission& submission) {
-    const core::Append& append = submission.appends().front();
-    if (asked.ok() && append.status.ok()) gateway.count(submission);  // a refusal is counted where it is said
-    answer({asked.ok() ? append.status : asked, append});
+  const Status status = loop_.publishing.push(std::move(owned), [&gateway = loop_.gateway, answer = std::move(answer)](
+                                                                    const Status& asked, core::Submission& submission) {
+    const Status& outcome = asked.ok() ? submission.outcome() : asked;
+    if (!outcome.ok()) return answer({outcome, {}});
+    gateway.count(submission);  // a refusal is counted where it is said
+    answer({outcome, submission.appends().front().ack()});
   });
   if (!status.ok()) refuse(message, status);
 }

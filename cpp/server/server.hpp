@@ -46,6 +46,7 @@ class Server {
 
   Handoff& handoff() { return loop_.handoff; }
   AppendQueue& appends() { return loop_.appends; }
+  ProcessQueue& processing() { return loop_.processing; }
   AppendWire& append_wire() { return loop_.append_wire; }
   // Requests begun since the start.
   std::uint64_t requests() const { return loop_.requests.load(std::memory_order_relaxed); }

@@ -19,6 +19,8 @@ struct ServerOptions {
   // What is published goes elsewhere, the history here is a copy, and workers tell each other of presence through
   // Python.
   bool engine_elsewhere = false;
+  bool processes = false;           // a processor sees events before they are kept
+  std::size_t most_processed = 20;  // batches of them at a time
 };
 
 // In milliseconds.

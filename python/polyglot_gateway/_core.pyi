@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 from polyglot_gateway.engine.base import Ack, ChannelInfo, Page
+from polyglot_gateway.processor.base import Event, Verdict
 
 __version__: str
 
@@ -67,11 +68,16 @@ class Server:
         max_connections: int = 100_000,
         asks_python: bool = False,
         engine_elsewhere: bool = False,
+        processes: bool = False,
+        most_processed: int = 20,
     ) -> None:
         """`asks_python`: each connect and join is a question, not only those with a token.
 
         `engine_elsewhere`: what is published is for `take_appends`, `gateway` holds a copy of what is followed, and
         what workers tell each other of presence is a job, to be given to `hear_presence` of all of them, in one order.
+
+        `processes`: what is published is for `take_processing` first, where the channel's rule says so, at most
+        `most_processed` calls at a time.
         """
 
     def start(self, sockets: Sequence[int], heartbeat: int = -1) -> None:
@@ -100,6 +106,12 @@ class Server:
 
     def take_appends(self, layout: RedisLayout) -> AppendCalls | None:
         """Everything that waits to be appended; None when nothing does."""
+
+    def processing_fileno(self) -> int:
+        """Readable when there may be something for `take_processing`."""
+
+    def take_processing(self) -> ProcessCall | None:
+        """Events that are to be processed now; None when there are none."""
 
     def lend_wire(self, fd: int, layout: RedisLayout, answer_seconds: float) -> None:
         """Let the server's thread append by this connection to Redis, over which nobody else says anything meanwhile.
@@ -206,6 +218,8 @@ class ChannelRule:
         client_publish: bool = False,
         presence: bool = False,
         conflate: bool = False,
+        processor: bool = True,
+        bypass_processor: bool = False,
     ) -> None:
         """`history_ttl` in seconds, 0 for no limit; `max_event_bytes` is the size of a publish body."""
 
@@ -223,6 +237,10 @@ class ChannelRule:
     def presence(self) -> bool: ...
     @property
     def conflate(self) -> bool: ...
+    @property
+    def processor(self) -> bool: ...
+    @property
+    def bypass_processor(self) -> bool: ...
 
 @final
 class Rules:
@@ -263,8 +281,12 @@ class Feed:
 class Submission:
     """What one request publishes, checked and serialised, and what became of each of its events. For one thread.
 
-    An engine appends the events (`AppendCalls`), and then the answer is made, which counts it all.
+    A processor may see the events (`ProcessCall`), an engine appends them (`AppendCalls`, `Gateway.append`), and then
+    the answer is made, which counts it all.
     """
+
+    def __len__(self) -> int:
+        """Events that are to be appended; those that were refused are not."""
 
     def ack(self) -> Ack:
         """The answer to `prepare`. Raises what the event was refused with."""
@@ -294,6 +316,25 @@ class RedisLayout:
 
 def replica_events(replica: bytes) -> list[tuple[int, bytes]]:
     """The offset and the envelope of each event of a replica (core/replica.hpp). ValueError when it is none."""
+
+@final
+class ProcessCall:
+    """The events of submissions that a processor sees before they are kept (core/process_call.hpp). For one thread.
+
+    It is judged once, or fails, which is also what becomes of a call that is let go.
+    """
+
+    def __init__(self, gateway: Gateway, submissions: list[Submission]) -> None:
+        """The list must not change from now on."""
+
+    def events(self) -> list[Event]:
+        """Those of channels whose rule wants them processed, as they were sent."""
+
+    def judge(self, verdicts: list[Verdict]) -> None:
+        """Take one verdict for each event. ValueError, TypeError: for what are none; then it can still fail."""
+
+    def fail(self, code: str, message: str) -> None:
+        """There are no verdicts: refuse the events, but for those whose rule lets them bypass the processor."""
 
 @final
 class AppendCalls:
@@ -367,6 +408,9 @@ class Gateway:
     def rule(self, app: str, channel: str) -> ChannelRule: ...
     def max_event_bytes(self, app: str, channel: str) -> int:
         """Largest publish body that the channel's rule allows."""
+
+    def append(self, submission: Submission) -> None:
+        """Append its events here; what became of each is written into it. StorageError when the disk refuses."""
 
     def publish(
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""

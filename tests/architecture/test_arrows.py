@@ -17,11 +17,11 @@ MAY_USE = {
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core"},
     "loading": {"errors"},
-    "processor": {"errors", "_core", "loading"},
+    "processor": {"errors", "_core", "loading", "engine.base"},
     "gateway": {"errors", "_core", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
-    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine"},
+    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine", "processor"},
     "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link", "ops.logs", "processor"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}

@@ -127,8 +127,8 @@ class Feed(Protocol):
         """The (app, channel) pairs with news, each once, and whether some were missed: then all may have news."""
 
 
-class Engine(Protocol):
-    """Keeps events, gives them back, and says what is lost. Thread safe; used by the process that made it."""
+class Publisher(Protocol):
+    """Takes events. Thread safe."""
 
     def publish(
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
@@ -158,6 +158,10 @@ class Engine(Protocol):
         self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
     ) -> bytes:
         """Append one event to each of up to 100 channels: `{"channels":[…],"type","data"}`; as publish_batch."""
+
+
+class Engine(Publisher, Protocol):
+    """Keeps events, gives them back, and says what is lost. Thread safe; used by the process that made it."""
 
     def history(
         self,

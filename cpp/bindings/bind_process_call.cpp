@@ -1,0 +1,100 @@
+#include "bind_process_call.hpp"
+
+#include <pybind11/stl.h>
+
+#include "bind_submission.hpp"
+#include "core/json_text.hpp"
+#include "core/timestamp.hpp"
+
+namespace polyglot::bindings {
+namespace {
+
+// Of polyglot_gateway.processor.base, where Python may have looked before.
+py::handle class_named(const char* name) {
+  return py::object(py::module_::import("polyglot_gateway.processor.base").attr(name)).release();
+}
+
+py::object event_of(const core::ProcessCall::Event& event) {
+  static const py::handle type = class_named("Event");
+  const core::Append& append = event.append();
+  const core::Submission& submission = *event.submission;
+  char id[core::kEventIdLength];
+  core::write_event_id(append.id, id);
+  char time[core::kTimestampLength];
+  core::write_timestamp(append.time, time);
+  const core::SentEvent& sent = event.item->event;
+  const auto text = [](const char* bytes, std::size_t size) { return py::str(bytes, size); };
+  return type(text(id, sizeof(id)), py::str(submission.app()), py::str(std::string(event.item->channel)),
+              py::str(core::unescape(sent.type)), to_bytes(sent.data), text(time, sizeof(time)),
+              py::str(submission.user_id()), py::str(submission.source_ip()));
+}
+
+struct Verdict {
+  std::string kind;
+  std::string_view data;
+  std::string_view reason;
+};
+
+// Of polyglot_gateway.processor.base.Verdict.
+Verdict verdict_of(const py::handle& given) {
+  if (!PyTuple_Check(given.ptr()) || PyTuple_GET_SIZE(given.ptr()) != 3) throw py::type_error("a verdict is a Verdict");
+  const auto parts = py::reinterpret_borrow<py::tuple>(given);
+  Verdict verdict{parts[0].cast<std::string>(), view_of(parts[1].cast<py::bytes>()), parts[2].cast<std::string_view>()};
+  if (verdict.kind != "accept" && verdict.kind != "replace" && verdict.kind != "reject") {
+    throw py::value_error("a verdict is accept, replace or reject");
+  }
+  return verdict;
+}
+
+void judge(core::ProcessCall& call, const py::list& given) {
+  if (given.size() != call.events().size()) throw py::value_error("there must be one verdict for each event");
+  std::vector<Verdict> verdicts;  // all are right before the first is heeded
+  verdicts.reserve(given.size());
+  for (const py::handle& one : given) verdicts.push_back(verdict_of(one));
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    if (verdicts[i].kind == "replace") call.replace(i, verdicts[i].data);
+    if (verdicts[i].kind == "reject") call.reject(i, verdicts[i].reason);
+  }
+}
+
+}  // namespace
+
+void bind_process_call(py::module_& module) {
+  using namespace py::literals;
+  py::class_<OpenProcessCall>(module, "ProcessCall")
+      .def(py::init([](const OpenGateway& gateway, const py::list& submissions) {
+             std::vector<core::Submission*> all;
+             for (const auto& submission : submissions) all.push_back(&submission.cast<OpenSubmission&>().get());
+             auto call = std::make_shared<core::ProcessCall>(
+                 all,
+                 [&core = gateway.get()](std::string_view app, std::string_view channel) -> const core::ChannelRule& {
+                   return core.rule(app, channel);
+                 });
+             // Python's hold on the list is what keeps them.
+             return std::make_unique<OpenProcessCall>(std::move(call), [kept = py::object(submissions)] {});
+           }),
+           "gateway"_a, "submissions"_a)
+      .def("events",
+           [](OpenProcessCall& open) {
+             const auto events = open.get().events();
+             py::list list(events.size());
+             for (std::size_t i = 0; i < events.size(); ++i) list[i] = event_of(events[i]);
+             return list;
+           })
+      .def(
+          "judge",
+          [](OpenProcessCall& open, const py::list& verdicts) {
+            judge(open.get(), verdicts);
+            open.finish();
+          },
+          "verdicts"_a)
+      .def(
+          "fail",
+          [](OpenProcessCall& open, const std::string& code, const std::string& message) {
+            open.get().fail({code_named(code), message});
+            open.finish();
+          },
+          "code"_a, "message"_a);
+}
+
+}  // namespace polyglot::bindings

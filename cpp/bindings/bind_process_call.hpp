@@ -1,0 +1,40 @@
+// A core ProcessCall that Python holds, with the submissions whose events it is about.
+//
+// Everything here needs the GIL.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "bindings.hpp"
+#include "core/process_call.hpp"
+
+namespace polyglot::bindings {
+
+class OpenProcessCall {
+ public:
+  // `finish` is called once, when the call is finished; the submissions live at least as long as it.
+  OpenProcessCall(std::shared_ptr<core::ProcessCall> call, std::function<void()> finish)
+      : call_(std::move(call)), finish_(std::move(finish)) {}
+  ~OpenProcessCall() {
+    if (!finish_) return;
+    call_->fail({core::Code::processor_unavailable, "Processing failed; the gateway's log says how."});
+    finish();
+  }
+  OpenProcessCall(const OpenProcessCall&) = delete;
+  OpenProcessCall& operator=(const OpenProcessCall&) = delete;
+
+  core::ProcessCall& get() { return *call_; }
+  void finish() {
+    if (!finish_) return;
+    call_->finish();
+    std::exchange(finish_, nullptr)();
+  }
+
+ private:
+  std::shared_ptr<core::ProcessCall> call_;
+  std::function<void()> finish_;
+};
+
+}  // namespace polyglot::bindings

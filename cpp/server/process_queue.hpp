@@ -1,0 +1,94 @@
+// ProcessQueue: what this server has for a processor, on its way there and back.
+//
+// While a batch is away, what comes gathers, because what travels together costs less. It goes when the batch is back,
+// when it has become much, or when the batch takes long, which then is in nobody else's way. What is of a channel that
+// is away waits for it to come back: so the events of a channel are processed in their order, and kept in it.
+//
+// Errors: overloaded, when so much waits that the processor must be too slow.
+//
+// Thread safety: take and finish from any thread; push from the server's thread, where also `done` is called.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "core/file_descriptor.hpp"
+#include "core/gateway.hpp"
+#include "core/process_call.hpp"
+#include "core/status.hpp"
+#include "server/owned_submission.hpp"
+
+namespace polyglot::server {
+
+inline constexpr std::size_t kMaxProcessWaiting = 100'000;                    // events, those that are away too
+inline constexpr std::size_t kMaxProcessBytesWaiting = std::size_t{1} << 28;  // of requests
+inline constexpr std::size_t kMostToProcess = 1000;                           // events of a batch, and then one request
+inline constexpr std::size_t kManyToProcess = 250;                            // events that wait for no batch
+inline constexpr std::chrono::milliseconds kProcessPatience{5};               // with a batch that is away
+
+class ProcessQueue {
+ public:
+  // The verdicts stand in the submission.
+  using Done = std::function<void(OwnedSubmission)>;
+  struct Waiting {
+    OwnedSubmission owned;
+    Done done;
+    std::vector<std::string> places;  // of its events that are to be processed: "app/channel"
+    std::size_t events;               // all of its events, before some were refused
+  };
+  struct Batch {
+    std::vector<Waiting> waiting;
+    std::shared_ptr<core::ProcessCall> call;  // of all that
+  };
+
+  // At most `most_away` batches are given out at a time.
+  ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away);
+
+  // Any thread: readable when there may be something to take.
+  int fd() const { return signal_.get(); }
+  // Whether the rules want any of its events processed.
+  bool concerns(const core::Submission& submission) const;
+  // REQUIRES: concerns(*owned.submission).
+  core::Status push(OwnedSubmission owned, Done done);
+  // Null, or what finish() is called with, once, when its call is finished.
+  std::shared_ptr<Batch> take();
+  void finish(std::shared_ptr<Batch> batch);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::vector<std::string> places_of(const core::Submission& submission) const;
+  // Gives out what may go.
+  void look();
+  std::shared_ptr<Batch> next();
+  void take_back(Batch& batch);
+
+  boost::asio::io_context& io_;
+  core::Gateway& gateway_;
+  const std::size_t most_away_;
+  boost::asio::steady_timer timer_;
+  bool timer_runs_ = false;
+  std::deque<Waiting> waiting_;
+  std::size_t waiting_events_ = 0;
+  std::unordered_set<std::string> places_away_;
+  std::size_t batches_away_ = 0;
+  Clock::time_point patience_ends_;
+  // Pushed and not finished.
+  std::size_t events_ = 0;
+  std::size_t bytes_ = 0;
+
+  core::FileDescriptor signal_;
+  std::mutex mutex_;
+  std::deque<std::shared_ptr<Batch>> given_;
+};
+
+}  // namespace polyglot::server

@@ -1,0 +1,23 @@
+"""Has a processor judge events that wait for it."""
+
+from __future__ import annotations
+
+import structlog
+
+from polyglot_gateway import _core
+from polyglot_gateway.errors import ProcessorUnavailable
+from polyglot_gateway.processor.base import Processor
+
+_log = structlog.get_logger("polyglot_gateway.processor")
+
+
+def judge(processor: Processor, call: _core.ProcessCall) -> None:
+    """Give the call the verdicts of the processor, or have it fail."""
+    events = call.events()
+    try:
+        call.judge(processor.process(events) if events else [])
+    except ProcessorUnavailable as error:
+        call.fail(error.code, error.message)
+    except Exception as error:
+        _log.error("processing failed", exc_info=error)
+        call.fail("internal_error", "Processing failed; the gateway's log says why.")
