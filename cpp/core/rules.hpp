@@ -1,5 +1,5 @@
-// Channel rules: how much history a channel keeps, how large its events may be, who may read it unasked, and what its
-// subscribers may do and get.
+// Channel rules: how much history a channel keeps, how large its events may be and whether a processor sees them, who
+// may read it unasked, and what its subscribers may do and get.
 //
 // Per app, an ordered list of (pattern, rule); the first pattern that matches decides, whole: nothing is merged from
 // later ones. Without a match the default rule holds. An app without rules of its own uses those of app "*", if there
@@ -28,6 +28,8 @@ struct ChannelRule {
   bool client_publish = false;            // sockets may publish
   bool presence = false;                  // members are tracked
   bool conflate = false;                  // a reader that is too slow gets only the newest event
+  bool processor = true;                  // the processor, if there is one, sees events before they are kept
+  bool bypass_processor = false;          // while it does not answer, they are kept as they are
 };
 
 class Rules {

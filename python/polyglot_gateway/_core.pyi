@@ -206,6 +206,8 @@ class ChannelRule:
         client_publish: bool = False,
         presence: bool = False,
         conflate: bool = False,
+        processor: bool = True,
+        bypass_processor: bool = False,
     ) -> None:
         """`history_ttl` in seconds, 0 for no limit; `max_event_bytes` is the size of a publish body."""
 
@@ -223,6 +225,10 @@ class ChannelRule:
     def presence(self) -> bool: ...
     @property
     def conflate(self) -> bool: ...
+    @property
+    def processor(self) -> bool: ...
+    @property
+    def bypass_processor(self) -> bool: ...
 
 @final
 class Rules:
