@@ -1,5 +1,5 @@
-// Channel rules: how much history a channel keeps, how large its events may be, who may read it unasked, and what its
-// subscribers may do and get.
+// Channel rules: how much history a channel keeps, how large its events may be and whether a processor sees them, who
+// may read it unasked, and what its subscribers may do and get.
 //
 // Per app, an ordered list of (pattern, rule); the first pattern that matches decides, whole: nothing is merged from
 // later ones. Without a match the default rule holds. An app without rules of its own uses those of app "*", if there

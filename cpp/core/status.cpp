@@ -47,6 +47,8 @@ constexpr std::array<CodeInfo, kCodeCount> kCodes = {{
      "Wait as long as the header Retry-After says, then send it again; /ready says what is missing.", 1},
     {"internal_error", 500, "Internal error",
      "This is a fault of the gateway: report it with the request id; its log has the details.", 0},
+    {"event_rejected", 422, "Event rejected", "Send an event that the processor accepts; `error` says what it refused.",
+     0},
     {"storage_busy", 500, "Data folder in use", "Stop the process that uses the data folder, or use another folder.",
      0},
     {"storage_damaged", 500, "Data file damaged",

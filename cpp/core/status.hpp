@@ -43,6 +43,8 @@ enum class Code : std::uint8_t {
   engine_unavailable,
   processor_unavailable,
   internal_error,
+  // The processor refused the event. It stands here, as a code's place is that of its counter in files that exist.
+  event_rejected,
   // The data folder cannot be used; the gateway does not start.
   storage_busy,
   storage_damaged,

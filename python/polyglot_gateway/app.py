@@ -1,4 +1,4 @@
-"""The composition root: joins the settings, the engine, realtime delivery and the REST interface.
+"""The composition root: joins the settings, the engine, the processor, realtime delivery and the REST interface.
 
 `gunicorn -k gevent 'polyglot_gateway.app:create_app()'` serves the gateway. The history must not cross a fork, so
 that is not to be combined with gunicorn's `preload_app`. A stock gunicorn calls neither `reload` nor `drain`: SIGHUP
@@ -22,6 +22,7 @@ from polyglot_gateway.loading import load_function
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.logs import configure_logs
 from polyglot_gateway.ops.metrics import Metrics
+from polyglot_gateway.processor.base import UNBROKEN, Processor
 from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
 from polyglot_gateway.settings import Settings, load_settings
@@ -63,6 +64,31 @@ def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
     )
 
 
+def open_processor(settings: Settings) -> Processor | None:
+    """Open the processor that the settings ask for, in the process that uses it; None when nothing is to be called.
+
+    Raises:
+        SettingsError: The function cannot be imported, or gRPC is not installed.
+    """
+    if settings.processor == "embedded":
+        if settings.processor_function is None:
+            return None
+        from polyglot_gateway.processor.embedded import EmbeddedProcessor  # noqa: PLC0415
+
+        return EmbeddedProcessor(load_function("processor_function", settings.processor_function))
+    # It imports ssl, which gevent wants to patch first, in the workers; and what gRPC begins would not survive a fork.
+    from polyglot_gateway.processor import open as remote  # noqa: PLC0415
+
+    return remote.open_processor(
+        settings.processor,
+        settings.processor_urls(),
+        grpc_port=settings.processor_grpc_port,
+        pool_size=settings.processor_pool_size,
+        timeout=settings.processor_timeout,
+        breaker=settings.use_circuit_breaker,
+    )
+
+
 def _spool_of(settings: Settings, engine: EmbeddedEngine) -> Spool | None:
     from polyglot_gateway.engine.redis_spool import Spool  # noqa: PLC0415
 
@@ -79,6 +105,7 @@ class Application:
 
     Attributes:
         settings: What it runs with.
+        processor: Sees the events before they are kept, None when nothing does.
         engine: Keeps the events.
         remote: The same when it keeps them elsewhere, None otherwise.
         hub: Wakes the event streams.
@@ -90,12 +117,13 @@ class Application:
         """Open everything.
 
         Raises:
-            SettingsError: The authorize hook cannot be imported.
+            SettingsError: A function that the settings name cannot be imported, or gRPC is not installed.
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
         hook = None if settings.authorize is None else load_function("authorize", settings.authorize)
         self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
+        self.processor = open_processor(settings)
         self.engine = engine = open_engine(settings)
         self.remote = cast("RedisEngine", engine) if settings.redis() else None
         self.hub = Hub(engine.follow)
@@ -105,6 +133,7 @@ class Application:
             version=_core.__version__,
             environment=settings.polyglot_env,
             engine="redis" if settings.redis() else "embedded",
+            breaker=self._breaker,
         )
         self.falcon = gateway.create_app(
             engine,
@@ -113,7 +142,8 @@ class Application:
             count_refused=engine.count_refused,
             ready=self._reasons,
             health=health.report,
-            metrics=Metrics(engine, version=_core.__version__).exposition,
+            metrics=Metrics(engine, version=_core.__version__, breaker=self._breaker).exposition,
+            breaker=self._breaker,
             version=_core.__version__,
             tokens=self.tokens,
             max_batch_bytes=settings.max_batch_bytes,
@@ -158,14 +188,20 @@ class Application:
         self.hub.drain()
 
     def close(self) -> None:
-        """Drain, then let go of the history. Idempotent."""
+        """Drain, then let go of the processor and the history. Idempotent."""
         self.hub.close()
+        if self.processor is not None:
+            self.processor.close()
         self.engine.close()
 
     def _reasons(self) -> list[str]:
         """Why requests should not be sent here."""
         stopping = ["This worker is shutting down."] if self.hub.draining else []
-        return stopping + self.engine.ready()
+        return stopping + self.engine.ready() + (self.processor.ready() if self.processor is not None else [])
+
+    def _breaker(self) -> dict[str, Any]:
+        """The state of the breakers before the processor, as this worker has them."""
+        return dict(UNBROKEN) if self.processor is None else self.processor.breaker()
 
 
 def create_app(settings: Settings | None = None) -> Application:

@@ -5,7 +5,7 @@ GatewayError
 ├── RequestError          the request is wrong; sending it again unchanged fails again
 │   ├── InvalidJson  InvalidEvent  InvalidApp  InvalidChannel  InvalidParameter  InvalidRequest
 │   ├── Unauthorized  TokenExpired  Forbidden  NotFound  MethodNotAllowed  RequestTimeout
-│   └── PayloadTooLarge  UriTooLong  UnsupportedMediaType  IdempotencyMismatch  HeadersTooLarge
+│   └── PayloadTooLarge  UriTooLong  UnsupportedMediaType  IdempotencyMismatch  EventRejected  HeadersTooLarge
 ├── TemporaryError        right request, wrong moment; worth sending again after `retry_after` seconds
 │   └── RateLimited  Overloaded  EngineUnavailable (EngineDown)  ProcessorUnavailable
 ├── InternalError         a defect of the gateway
@@ -138,6 +138,12 @@ class IdempotencyMismatch(RequestError):
     """The Idempotency-Key was used before with another body."""
 
     code = "idempotency_mismatch"
+
+
+class EventRejected(RequestError):
+    """The processor refused the event, and says why; nothing was kept."""
+
+    code = "event_rejected"
 
 
 class HeadersTooLarge(RequestError):

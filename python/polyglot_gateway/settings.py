@@ -38,6 +38,7 @@ from polyglot_gateway.settings_apps import (
     Apps,
     AppSettings,
     EventBytes,
+    FunctionName,
     HistorySize,
     KeySettings,
     Number,
@@ -47,6 +48,7 @@ from polyglot_gateway.settings_apps import (
     keys_that_everybody_knows,
     too_long_histories,
 )
+from polyglot_gateway.settings_processor import ProcessorSettings
 from polyglot_gateway.settings_redis import RedisSettings
 
 __all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "load_settings"]
@@ -54,8 +56,14 @@ __all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "l
 DEFAULT_CONFIG = Path("polyglot.toml")
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#,]+", re.IGNORECASE)
-_HOOK = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_OTHER_NAMES = {
+    "mix_env": "polyglot_env",
+    "go_processor_url": "processor_url",
+    "go_processor_grpc_port": "processor_grpc_port",
+}
+"""Of settings, in the environment and in `.env`; a setting's own name goes before."""
 _MIN_SECRET_BYTES = 32
+_SECRET = {"keys", "jwt_secret", "redis_url", "redis_password", "processor_url"}
 _KNOWN_SECRETS = {
     "a-string-secret-at-least-256-bits-long",
     "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
@@ -91,12 +99,6 @@ def _utf8(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _hook(text: str) -> str:
-    if not _HOOK.fullmatch(text):
-        raise ValueError("must be module:function, such as my_service.auth:authorize")
-    return text
-
-
 def _bind(text: str) -> str:
     if text.startswith("unix:"):
         if len(text) == len("unix:"):
@@ -109,7 +111,7 @@ def _bind(text: str) -> str:
 
 
 class _EnvironmentSource(EnvSettingsSource):
-    """The environment, without the apps, which stand only in the toml file, and with MIX_ENV for POLYGLOT_ENV."""
+    """The environment, without the apps, which stand only in the toml file, and with the other names of settings."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         if field_name == "apps":
@@ -118,8 +120,9 @@ class _EnvironmentSource(EnvSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         values = EnvSettingsSource.__call__(self)
-        if alias := self.env_vars.get("mix_env"):
-            values.setdefault("polyglot_env", alias)
+        for name, setting in _OTHER_NAMES.items():
+            if value := self.env_vars.get(name):
+                values.setdefault(setting, value)
         return values
 
 
@@ -127,7 +130,7 @@ class _DotEnvSource(_EnvironmentSource, DotEnvSettingsSource):
     """The file `.env`, read by the rules of the environment."""
 
 
-class Settings(RedisSettings):
+class Settings(ProcessorSettings, RedisSettings):
     """Every setting, checked. Make it with `load_settings`, which reports what is wrong as a SettingsError."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid")
@@ -171,9 +174,7 @@ class Settings(RedisSettings):
     jwt_secret: Annotated[SecretStr, AfterValidator(_utf8)] = Field(
         SecretStr(""), description="signs the bearer tokens (HS256); none are taken without"
     )
-    authorize: Annotated[str, BeforeValidator(lambda v: _hook(v) if isinstance(v, str) else v)] | None = Field(
-        None, description="module:function, asked at each socket connect and join"
-    )
+    authorize: FunctionName | None = Field(None, description="module:function, asked at each socket connect and join")
     apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
 
     _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -204,7 +205,7 @@ class Settings(RedisSettings):
 
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
-        wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis()
+        wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis() + self.wrong_processor()
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):
@@ -264,6 +265,8 @@ class Settings(RedisSettings):
             client_publish=rule.client_publish,
             presence=rule.presence,
             conflate=rule.conflate,
+            processor=rule.processor,
+            bypass_processor=rule.on_processor_down == "bypass",
         )
 
     def warnings(self) -> list[str]:
@@ -358,7 +361,7 @@ def _line(detail: ErrorDetails) -> str:
         return what
     if detail["type"] == "extra_forbidden":
         return f"{where}: there is no such setting"
-    if detail["type"] == "missing" or {"keys", "jwt_secret", "redis_url", "redis_password"}.intersection(detail["loc"]):
+    if detail["type"] == "missing" or _SECRET.intersection(detail["loc"]):
         return f"{where}: {what}"
     return f"{where}: {detail['input']!r}: {what}"
 

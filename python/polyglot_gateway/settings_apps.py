@@ -18,6 +18,7 @@ from polyglot_gateway.errors import GatewayError
 Scope = Literal["publish", "history", "subscribe", "admin", "presence"]
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def _digest(text: str) -> str:
@@ -45,6 +46,12 @@ def _app(text: str) -> str:
     return text
 
 
+def _function(text: str) -> str:
+    if not _FUNCTION.fullmatch(text):
+        raise ValueError("must be module:function, such as my_service.hooks:decide")
+    return text
+
+
 def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
@@ -53,6 +60,7 @@ def _number(value: object) -> object:
 
 Number = Annotated[int, BeforeValidator(_number)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+FunctionName = Annotated[str, BeforeValidator(lambda v: _function(v) if isinstance(v, str) else v)]
 EventBytes = Annotated[Number, Field(ge=64, le=1_048_576)]
 HistorySize = Annotated[Number, Field(ge=1, le=65_535)]
 
@@ -80,6 +88,8 @@ class RuleSettings(BaseModel):
     client_publish: bool = False
     presence: bool = False
     conflate: bool = False
+    processor: bool = True
+    on_processor_down: Literal["fail", "bypass"] = "fail"
 
 
 class AppSettings(BaseModel):

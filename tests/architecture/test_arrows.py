@@ -12,7 +12,8 @@ PYTHON = ROOT / "python" / "polyglot_gateway"
 # What the modules of a part may import from the package besides their own part. The longest prefix decides.
 MAY_USE = {
     "errors": set(),
-    "settings": {"errors", "_core", "settings_apps", "settings_redis"},
+    "settings": {"errors", "_core", "settings_apps", "settings_processor", "settings_redis"},
+    "settings_processor": {"settings_apps", "processor.address"},
     "settings_redis": {"settings_apps"},
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core"},

@@ -30,7 +30,7 @@ def test_configuration_lists_every_setting_with_its_default():
     documented = rows("configuration.md")
     for name, field in Settings.model_fields.items():
         assert name in documented, f"docs/configuration.md does not list {name}"
-        default = field.default
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
         if isinstance(default, str | int | Path):
             assert documented[name][0] == f"`{default}`", name
 

@@ -30,6 +30,8 @@ TEST(Rules, TheDefaultOfTheDefaultIsDocumented) {
   EXPECT_FALSE(rule.client_publish);
   EXPECT_FALSE(rule.presence);
   EXPECT_FALSE(rule.conflate);
+  EXPECT_TRUE(rule.processor);
+  EXPECT_FALSE(rule.bypass_processor);
 }
 
 TEST(Rules, TheFirstPatternThatMatchesDecides) {
@@ -42,13 +44,20 @@ TEST(Rules, TheFirstPatternThatMatchesDecides) {
 }
 
 TEST(Rules, ARuleIsTakenWhole) {
-  Rules rules({.max_event_bytes = 10, .public_read = true, .client_publish = true, .presence = true, .conflate = true});
+  Rules rules({.max_event_bytes = 10,
+               .public_read = true,
+               .client_publish = true,
+               .presence = true,
+               .conflate = true,
+               .processor = false,
+               .bypass_processor = true});
   add(rules, "demo-app", "a*", {.history_size = 5});
   add(rules, "demo-app", "*", {.history_size = 6, .public_read = true});
   const ChannelRule& rule = rules.find("demo-app", "abc");
   EXPECT_EQ(rule.history_size, 5U);
   EXPECT_EQ(rule.max_event_bytes, 65536U);
-  EXPECT_FALSE(rule.public_read || rule.client_publish || rule.presence || rule.conflate);
+  EXPECT_FALSE(rule.public_read || rule.client_publish || rule.presence || rule.conflate || rule.bypass_processor);
+  EXPECT_TRUE(rule.processor);
 }
 
 TEST(Rules, StarServesTheAppsWithoutRulesOfTheirOwn) {

@@ -60,6 +60,7 @@ constexpr Published kPublished[] = {
     {Code::uri_too_long, "uri_too_long", 414, 0},
     {Code::unsupported_media_type, "unsupported_media_type", 415, 0},
     {Code::idempotency_mismatch, "idempotency_mismatch", 422, 0},
+    {Code::event_rejected, "event_rejected", 422, 0},
     {Code::rate_limited, "rate_limited", 429, 1},
     {Code::headers_too_large, "headers_too_large", 431, 0},
     {Code::overloaded, "overloaded", 503, 1},

@@ -13,7 +13,7 @@ from polyglot_gateway.settings import Settings, load_settings
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Loads in an empty folder and an environment without settings."""
     monkeypatch.chdir(tmp_path)
-    for name in [*Settings.model_fields, "mix_env"]:
+    for name in [*Settings.model_fields, "mix_env", "go_processor_url", "go_processor_grpc_port"]:
         monkeypatch.delenv(name.upper(), raising=False)
 
     def run(toml: str = "", env: dict[str, str] | None = None, dotenv: str = "", **overrides: Any) -> Settings:

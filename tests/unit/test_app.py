@@ -1,5 +1,8 @@
 import hashlib
 import logging
+import os
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -11,10 +14,13 @@ import jwt
 import pytest
 import structlog
 from falcon import testing
+from tests.peers import Peer, accept_all, event, read_request
+from tests.serving import free_port
 
 from polyglot_gateway.app import Application, create_app
-from polyglot_gateway.errors import SettingsError
+from polyglot_gateway.errors import ProcessorUnavailable, SettingsError
 from polyglot_gateway.gateway.tokens import AuthorizeRequest
+from polyglot_gateway.processor.base import ACCEPT
 from polyglot_gateway.settings import Settings, load_settings
 
 PUBLISH = "/apps/demo-app/channels/room:test/publish"
@@ -178,3 +184,108 @@ def test_development_is_said_in_the_log(make: Callable[..., Application], capsys
     assert "valid_key_<app>" in capsys.readouterr().err
     make(app_with_key("secret"), polyglot_env="prod")
     assert capsys.readouterr().err == ""
+
+
+def test_without_a_processor_nothing_is_called(make: Callable[..., Application]) -> None:
+    application = make()
+    assert application.processor is None
+    client = testing.TestClient(application)
+    assert client.simulate_get("/api/debug/circuit-breaker").json["processor"] == "embedded"
+    assert client.simulate_get("/health").json["processor"]["name"] == "embedded"
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_processor_that_keeps_failing_is_told_everywhere(make: Callable[..., Application], breaks: bool) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    application = make(processor_url=url, use_circuit_breaker=breaks)
+    client = testing.TestClient(application)
+    assert client.simulate_get("/ready").status_code == 200
+    assert application.processor is not None
+    for _ in range(5):
+        with pytest.raises(ProcessorUnavailable):
+            application.processor.process([event()])
+    told = client.simulate_get("/api/debug/circuit-breaker").json
+    state = "open" if breaks else "closed"
+    assert (told["enabled"], told["processor"], told["state"]) == (breaks, "http", state)
+    ready, health = client.simulate_get("/ready"), client.simulate_get("/health").json
+    if breaks:
+        (reason,) = ready.json["reasons"]
+        assert reason.startswith(f"The processor at {url} is not asked")
+    assert (ready.status_code, health["status"]) == ((503, "degraded") if breaks else (200, "ok"))
+    assert health["processor"]["state"] == state
+    line = f'polyglot_processor_breakers{{endpoint="{url}",state="{state}"}} 1.0'
+    assert line in client.simulate_get("/metrics").text
+
+
+def test_a_processor_elsewhere_is_asked_until_the_application_is_closed(make: Callable[..., Application]) -> None:
+    gone = threading.Event()
+
+    def behave(peer: Peer, connection: socket.socket) -> None:
+        try:
+            while True:
+                accept_all(peer, connection, read_request(peer, connection))
+        except EOFError:
+            gone.set()
+
+    peer = Peer(behave)
+    application = make(processor_url=peer.url)
+    assert application.processor is not None
+    assert application.processor.process([event()]) == [ACCEPT]
+    application.close()
+    assert gone.wait(5)
+    peer.close()
+
+
+def test_the_settings_of_the_processor_reach_it(make: Callable[..., Application]) -> None:
+    application = make(processor_url="http://here:1,http://there:2", use_grpc=True, processor_grpc_port=9191)
+    assert application.processor is not None
+    endpoints = [endpoint["endpoint"] for endpoint in application.processor.breaker()["endpoints"]]
+    assert endpoints == ["grpc://here:9191", "http://here:1", "grpc://there:9191", "http://there:2"]
+    hung = Peer(lambda peer, _: peer.ended.wait(20))
+    slow = make(processor_url=hung.url, processor_timeout=0.05)
+    assert slow.processor is not None
+    with pytest.raises(ProcessorUnavailable, match=r"within [0-9]+ ms"):
+        slow.processor.process([event()])
+    hung.close()
+
+
+def test_the_function_of_the_processor_is_called_here(
+    make: Callable[..., Application], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "function_of_this_test.py").write_text(
+        "from polyglot_gateway.processor.base import reject\n\n"
+        "def process(events):\n    return [reject('No.') for _ in events]\n"
+    )
+    application = make(processor_function="function_of_this_test:process")
+    assert application.processor is not None
+    assert application.processor.process([event()])[0].reason == "No."
+    with pytest.raises(SettingsError, match=r"^processor_function: 'function_of_this_test:other': "):
+        make(processor_function="function_of_this_test:other")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"REDIS_HOST": "nowhere"},
+        {"PROCESSOR_URL": "http://nowhere"},
+        {"PROCESSOR_URL": "http://nowhere", "USE_GRPC": "true"},
+        {"PROCESSOR_FUNCTION": "uses_ssl:process"},
+    ],
+    ids=str,
+)
+def test_gevent_can_patch_after_the_master_has_tried_the_settings(tmp_path: Path, environment: dict[str, str]) -> None:
+    # What the master imports, the workers that it forks have too, and then patch ssl: whoever has imported it by then,
+    # such as PyJWT, urllib3 and redis-py, would hold the unpatched parts.
+    (tmp_path / "uses_ssl.py").write_text("import urllib3\n\ndef process(events): ...\n")
+    code = (
+        "from polyglot_gateway.app import create_app; from polyglot_gateway.settings import load_settings; "
+        "create_app(load_settings().without_redis().without_processor()).close(); "
+        "import sys; assert not {'grpc', 'redis', 'urllib3'} & set(sys.modules); "
+        "from gevent import monkey; monkey.patch_all()"
+    )
+    given = {**os.environ, "HISTORY_BYTES": "1048576", "MAX_CHANNELS": "100", "LOG_LEVEL": "error", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path, env=given
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -138,6 +138,7 @@ WRONG_VARIABLES = [
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
     ("GRACEFUL_TIMEOUT", "-1", "greater than or equal to 0"),
     ("AUTHORIZE", "my_service.auth", "module:function"),
+    ("PROCESSOR_FUNCTION", "moderate", "module:function"),
     ("AUTHORIZE", "auth:authorize()", "module:function"),
     ("AUTHORIZE", "../auth:authorize", "module:function"),
 ]

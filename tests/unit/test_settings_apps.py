@@ -31,6 +31,8 @@ WRONG_APPS = [
     (RULE % "client_publish = 1", r"rules\.0\.client_publish: 1: .*boolean"),
     (RULE % 'presence = "yes"', r"rules\.0\.presence: 'yes': .*boolean"),
     (RULE % "conflate = 0", r"rules\.0\.conflate: 0: .*boolean"),
+    (RULE % "processor = 0", r"rules\.0\.processor: 0: .*boolean"),
+    (RULE % 'on_processor_down = "drop"', r"rules\.0\.on_processor_down: 'drop': .*'fail' or 'bypass'"),
     (RULE % "ttl = 1", r"rules\.0\.ttl: there is no such setting"),
 ]
 
@@ -104,6 +106,15 @@ def test_a_flag_of_a_rule_reaches_the_core_and_no_other_does(load: Callable[...,
             name for name in ("public_read", "client_publish", "presence", "conflate") if getattr(rule, name) is True
         }
         assert set_flags == ({flag} if channel == "room:1" else set())
+
+
+def test_what_a_rule_says_of_the_processor_reaches_the_core(load: Callable[..., Settings]) -> None:
+    rules = load(
+        '[apps.demo]\nrules = [{ channels = "a", processor = false }, '
+        '{ channels = "b", on_processor_down = "bypass" }, { channels = "c", on_processor_down = "fail" }]'
+    ).rules()
+    said = [(rule.processor, rule.bypass_processor) for rule in (rules.find("demo", name) for name in "abcd")]
+    assert said == [(False, False), (True, True), (True, False), (True, False)]
 
 
 def test_the_sizes_of_a_rule_reach_the_core(load: Callable[..., Settings]) -> None:

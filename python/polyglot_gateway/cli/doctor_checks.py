@@ -7,13 +7,14 @@ import shutil
 import socket
 import sys
 import tempfile
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from polyglot_gateway.errors import GatewayError
 
 if TYPE_CHECKING:
+    from polyglot_gateway.processor.address import Address as ProcessorAddress
     from polyglot_gateway.server.address import Address
     from polyglot_gateway.settings import Settings
 
@@ -39,7 +40,12 @@ def examine() -> list[Finding]:
     settings, finding = check_settings()
     findings.append(finding)
     if settings is not None:
-        findings += [check_data_dir(settings), check_address(settings), check_redis(settings)]
+        findings += [
+            check_data_dir(settings),
+            check_address(settings),
+            check_redis(settings),
+            check_processor(settings),
+        ]
     return findings
 
 
@@ -156,6 +162,54 @@ def check_redis(settings: Settings) -> Finding:
         mend = "in redis.conf: maxmemory-policy noeviction"
         return Finding("redis", "warn", f"maxmemory-policy {forgets}: it may forget idempotency keys early", mend)
     return Finding("redis", "ok", f"version {'.'.join(map(str, version))}")
+
+
+def check_processor(settings: Settings) -> Finding:
+    """The function that is to be called can be imported, or each instance of the processor answers."""
+    from polyglot_gateway.app import open_processor
+
+    try:
+        processor = open_processor(settings)
+    except GatewayError as error:
+        return Finding("processor", "fail", error.message, "mend the function, or what it needs")
+    if processor is None:
+        return Finding("processor", "ok", "not used: neither processor_url nor processor_function is set")
+    processor.close()
+    if settings.processor == "embedded":
+        return Finding("processor", "ok", f"{settings.processor_function} is called")
+    answering, troubles = 0, []
+    for address in settings.processor_addresses():
+        told = [_why_not_over_http(address)]
+        if settings.processor == "grpc":
+            told.append(_why_not_over_grpc(address, settings.processor_grpc_port))
+        answering += None in told
+        troubles += [trouble for trouble in told if trouble]
+    if not troubles:
+        return Finding("processor", "ok", f"answers at {' and '.join(a.name for a in settings.processor_addresses())}")
+    level: Literal["warn", "fail"] = "warn" if answering == len(settings.processor_addresses()) else "fail"
+    return Finding("processor", level, "; ".join(troubles), "start `polyglot processor` there, or mend PROCESSOR_URL")
+
+
+def _why_not_over_http(address: ProcessorAddress) -> str | None:
+    connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = connect(address.host, address.port, timeout=READY_SECONDS)
+    try:
+        headers = {"Authorization": address.authorization} if address.authorization else {}
+        connection.request("GET", f"{address.path}/health", headers=headers)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return f"{address.name}: {error}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"{address.name} answers /health with {status}"
+
+
+def _why_not_over_grpc(address: ProcessorAddress, port: int) -> str | None:
+    try:
+        socket.create_connection((address.host, port), timeout=READY_SECONDS).close()
+    except OSError as error:
+        return f"grpc://{address.with_port(port)}: {error}"
+    return None
 
 
 def _status_of_ready(address: Address) -> int | None:

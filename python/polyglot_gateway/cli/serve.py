@@ -39,6 +39,24 @@ def serve(
     spool_bytes: Annotated[
         int | None, typer.Option(help="Bytes that wait for Redis, of each worker.", show_default="67108864")
     ] = None,
+    use_grpc: Annotated[bool | None, typer.Option(help="Ask the processor at PROCESSOR_URL by gRPC.")] = None,
+    processor: Annotated[
+        str | None,
+        typer.Option(help="embedded, http or grpc.", show_default="http with PROCESSOR_URL, embedded without"),
+    ] = None,
+    processor_function: Annotated[
+        str | None, typer.Option(help="module:function, called with events before they are kept.")
+    ] = None,
+    processor_grpc_port: Annotated[int | None, typer.Option(help="Its port for gRPC.", show_default="9090")] = None,
+    processor_pool_size: Annotated[
+        int | None, typer.Option(help="Batches on their way to each endpoint.", show_default="20")
+    ] = None,
+    processor_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that the processor may take.", show_default="5")
+    ] = None,
+    use_circuit_breaker: Annotated[
+        bool | None, typer.Option(help="Leave a processor that keeps failing alone for a while.", show_default="True")
+    ] = None,
     history_size: Annotated[int | None, typer.Option(help="Events kept per channel.", show_default="1000")] = None,
     history_ttl: Annotated[
         float | None, typer.Option(help="Seconds that events are kept, 0 for no limit.", show_default="0")

@@ -42,6 +42,7 @@ def create_app(
     ready: Reasons,
     health: Report,
     metrics: Exposition,
+    breaker: Report,
     version: str,
     tokens: Tokens | None = None,
     max_batch_bytes: int = 1_048_576,
@@ -60,6 +61,7 @@ def create_app(
         ready: Asked by /ready.
         health: Asked by /health.
         metrics: Asked by /metrics.
+        breaker: Asked by /api/debug/circuit-breaker.
         version: Of the gateway, for the OpenAPI document.
         tokens: Decides who may do what by bearer token; without it none is taken.
         max_batch_bytes: Largest body of a batch or broadcast.
@@ -85,5 +87,5 @@ def create_app(
     app.add_route("/health", Health(health))
     app.add_route("/metrics", Metrics(metrics))
     app.add_route("/openapi.json", OpenApi(version))
-    app.add_route("/api/debug/circuit-breaker", CircuitBreaker())
+    app.add_route("/api/debug/circuit-breaker", CircuitBreaker(breaker))
     return app

@@ -25,6 +25,8 @@ _WRITING = (
     "payload_too_large",
     "unsupported_media_type",
     "idempotency_mismatch",
+    "event_rejected",
+    "processor_unavailable",
     "rate_limited",
     "overloaded",
 )
@@ -256,7 +258,7 @@ def _operation_paths() -> Json:
         "/metrics": path("metrics", "The metrics for Prometheus", {"200": metrics}),
         "/openapi.json": path("openapi", "This document", {"200": _reply("The document.", "OpenApi")}),
         "/api/debug/circuit-breaker": path(
-            "circuitBreaker", "The breaker before the processor", {"200": _reply("Its state.", "CircuitBreaker")}
+            "circuitBreaker", "The breakers before the processor", {"200": _reply("Their state.", "CircuitBreaker")}
         ),
     }
 

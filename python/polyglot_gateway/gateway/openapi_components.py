@@ -104,6 +104,14 @@ def schemas() -> Json:
     meta = _object({"user_id": {"type": ["string", "null"]}, "ts": time, "source_ip": {"type": ["string", "null"]}})
     spooled = {"id": event_id, "timestamp": time, "spooled": {"const": True}}
     refused = {"channel": lost, "code": text, "error": text, "status": {"type": "integer"}}
+    processor = {"enum": ["embedded", "http", "grpc"]}
+    breaker_state: Json = {"enum": ["closed", "open", "half_open"]}
+    endpoint: Json = {
+        "endpoint": text,
+        "protocol": {"enum": ["http", "grpc"]},
+        "state": breaker_state,
+        "last_error": {"type": ["string", "null"]},
+    }
     return {
         "Event": _object(event, closed=True),
         "Batch": _object(
@@ -225,10 +233,39 @@ def schemas() -> Json:
                         "notices": {"type": "array", "items": text},
                     }
                 ),
+                "processor": _object(
+                    {
+                        "name": processor,
+                        "state": breaker_state,
+                        "endpoints": {"type": "array", "items": _object(endpoint)},
+                    }
+                ),
             }
         ),
         "CircuitBreaker": _object(
-            {"enabled": {"type": "boolean"}, "processor": text, "state": {"enum": ["closed", "open", "half_open"]}}
+            {
+                "enabled": {"type": "boolean", "description": "Whether any of them opens."},
+                "processor": processor,
+                "state": {**breaker_state, "description": "The best of all endpoints'."},
+                "endpoints": {
+                    "type": "array",
+                    "description": "How the processor elsewhere is asked; each of these has a breaker in each worker.",
+                    "items": _object(
+                        {
+                            **endpoint,
+                            "failures": {"type": "integer", "minimum": 0, "description": "In a row."},
+                            "opened_at": {"type": ["string", "null"], "format": "date-time"},
+                            "next_try_in": {"type": ["number", "null"], "description": "Seconds."},
+                            "transitions": {
+                                "type": "array",
+                                "description": "The newest 20, the oldest of them first.",
+                                "items": _object({"from": breaker_state, "to": breaker_state, "at": time}),
+                            },
+                        }
+                    ),
+                },
+            },
+            optional=("endpoints",),
         ),
         "OpenApi": {"type": "object"},
     }

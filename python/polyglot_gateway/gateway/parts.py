@@ -40,7 +40,7 @@ Reasons = Callable[[], list[str]]
 """Why the gateway cannot serve, one sentence each; empty when it can."""
 
 Report = Callable[[], dict[str, Any]]
-"""The full status as JSON values."""
+"""How something is, as JSON values."""
 
 Exposition = Callable[[str], tuple[bytes, str]]
 """The metrics in the format that the Accept header asks for, and their content type."""

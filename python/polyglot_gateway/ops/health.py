@@ -15,14 +15,31 @@ class Health:
     """Puts together how the gateway is."""
 
     def __init__(
-        self, meters: Meters, ready: Callable[[], list[str]], *, version: str, environment: str, engine: str
+        self,
+        meters: Meters,
+        ready: Callable[[], list[str]],
+        *,
+        version: str,
+        environment: str,
+        engine: str,
+        breaker: Callable[[], dict[str, Any]],
     ) -> None:
-        """Report about `meters`; `ready` gives the reasons why not all requests can be served."""
+        """Report about `meters`.
+
+        Args:
+            meters: The figures.
+            ready: Gives the reasons why not all requests can be served.
+            version: Of the gateway.
+            environment: As the settings call it.
+            engine: As the settings call it.
+            breaker: As `Processor.breaker`.
+        """
         self._meters = meters
         self._ready = ready
         self._version = version
         self._environment = environment
         self._engine = engine
+        self._breaker = breaker
         self._started = time.monotonic()
 
     def report(self) -> dict[str, Any]:
@@ -36,7 +53,14 @@ class Health:
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "worker": os.getpid(),
             "engine": {"name": self._engine, **self._figures()},
+            "processor": self._processor(),
         }
+
+    def _processor(self) -> dict[str, Any]:
+        breaker = self._breaker()
+        told = ("endpoint", "protocol", "state", "last_error")
+        endpoints = [{name: endpoint[name] for name in told} for endpoint in breaker.get("endpoints", [])]
+        return {"name": breaker["processor"], "state": breaker["state"], "endpoints": endpoints}
 
     def _figures(self) -> dict[str, Any]:
         try:

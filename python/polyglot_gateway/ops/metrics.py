@@ -1,13 +1,15 @@
 """Metrics in the formats of Prometheus.
 
 The counters live in the segment that all workers share, so any worker answers for all of them, and nothing is lost when
-one dies; prometheus-client only writes them out.
+one dies; prometheus-client only writes them out. Breakers alone are each worker's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,9 +27,10 @@ _EVERY = 4
 class Metrics:
     """Writes the meters out when they are asked for."""
 
-    def __init__(self, meters: Meters, *, version: str) -> None:
+    def __init__(self, meters: Meters, *, version: str, breaker: Callable[[], dict[str, Any]]) -> None:
+        """Tell of `meters`, and of what `breaker` gives, as `Processor.breaker` does."""
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_MetersCollector(meters, version))
+        self._registry.register(_MetersCollector(meters, version, breaker))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics in the format that `accept` (an Accept header) asks for, and its content type."""
@@ -36,9 +39,10 @@ class Metrics:
 
 
 class _MetersCollector(Collector):
-    def __init__(self, meters: Meters, version: str) -> None:
+    def __init__(self, meters: Meters, version: str, breaker: Callable[[], dict[str, Any]]) -> None:
         self._meters = meters
         self._version = version
+        self._breaker = breaker
 
     def describe(self) -> Iterable[Metric]:
         return ()  # what there is to say comes from the meters; nothing is asked of them when this is registered
@@ -62,6 +66,8 @@ class _MetersCollector(Collector):
             yield GaugeMetricFamily(f"polyglot_segment_{name}", f"{_words(name)} of the segment.", value)
         for name, value in self._meters.spool().items():
             yield GaugeMetricFamily(f"polyglot_spool_{name}", f"{_words(name)} that wait for the engine.", value)
+        if endpoints := self._breaker().get("endpoints"):
+            yield _breakers(endpoints)
 
 
 def _histogram(operation: str, bounds: list[float], counts: list[int], seconds: float) -> Metric:
@@ -70,6 +76,20 @@ def _histogram(operation: str, bounds: list[float], counts: list[int], seconds: 
     buckets.append(("+Inf", float(totals[-1])))
     name = f"polyglot_{operation}_seconds"
     return HistogramMetricFamily(name, f"Time of a {operation} inside the gateway.", buckets=buckets, sum_value=seconds)
+
+
+def _breakers(endpoints: list[dict[str, Any]]) -> Metric:
+    # Several may have the same name: it holds no path, in which there could be a secret.
+    found = Counter((endpoint["endpoint"], endpoint["state"]) for endpoint in endpoints)
+    family = GaugeMetricFamily(
+        "polyglot_processor_breakers",
+        "Breakers before the processor, by endpoint and state, of the worker that answers.",
+        labels=["endpoint", "state"],
+    )
+    for endpoint in dict.fromkeys(endpoint["endpoint"] for endpoint in endpoints):
+        for state in ("closed", "open", "half_open"):
+            family.add_metric([endpoint, state], found[endpoint, state])
+    return family
 
 
 def _words(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +52,16 @@ def parse_address(url: str) -> Address:
     user = unquote(parts.netloc.rpartition("@")[0])
     authorization = f"Basic {base64.b64encode(user.encode()).decode()}" if user else ""
     return Address(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"), authorization)
+
+
+def why_not_together(kind: str, addresses: Sequence[Address]) -> str | None:
+    """Why they cannot be instances of one processor that is asked by `kind`; None when they can."""
+    places = {address.host if kind == "grpc" else address.name + address.path for address in addresses}
+    if len(places) < len(addresses):
+        return "two URLs of processors name the same place"
+    if kind == "grpc" and any(address.scheme != "http" for address in addresses):
+        return "gRPC goes without TLS: write the processor's URL with http://"
+    return None
 
 
 def _without_user(url: str) -> str:

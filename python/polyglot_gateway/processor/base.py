@@ -83,6 +83,10 @@ Function = Callable[[Sequence[Event]], Sequence[Verdict]]
 """What users write: one verdict for each event, in order. It may be called by several threads and processes at once."""
 
 
+UNBROKEN: dict[str, Any] = {"enabled": False, "processor": "embedded", "state": "closed"}
+"""What `Processor.breaker` gives where everything is in this process, which needs no breaker."""
+
+
 class Processor(Protocol):
     """Processes events. Thread safe; used by the process that made it, which may be one that gevent has patched."""
 

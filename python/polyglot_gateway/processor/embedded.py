@@ -9,7 +9,7 @@ import structlog
 
 from polyglot_gateway._core import check_json
 from polyglot_gateway.errors import InvalidJson, ProcessorUnavailable
-from polyglot_gateway.processor.base import Event, Function, Verdict, reject
+from polyglot_gateway.processor.base import UNBROKEN, Event, Function, Verdict, reject
 from polyglot_gateway.processor.text import is_text
 
 _log = structlog.get_logger("polyglot_gateway.processor")
@@ -48,7 +48,7 @@ class EmbeddedProcessor:
 
     def breaker(self) -> dict[str, Any]:
         """There is none."""
-        return {"enabled": False, "processor": "embedded", "state": "closed"}
+        return dict(UNBROKEN)
 
     def close(self) -> None:
         """Nothing is held."""

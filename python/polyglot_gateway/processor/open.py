@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from polyglot_gateway.processor.address import Address, parse_address
+from polyglot_gateway.processor.address import Address, parse_address, why_not_together
 from polyglot_gateway.processor.breaker import Breaker
 from polyglot_gateway.processor.endpoint import Endpoint
 from polyglot_gateway.processor.grpc_extra import require_grpc
@@ -44,17 +44,14 @@ def open_processor(
     addresses = [parse_address(url) for url in urls]
     _refuse("kind must be http or grpc", kind not in ("http", "grpc"))
     _refuse("there must be at least one URL of a processor", not addresses)
-    places = {a.host if kind == "grpc" else a.name + a.path for a in addresses}
-    _refuse("two URLs of processors name the same place", len(places) < len(addresses))
+    if reason := why_not_together(kind, addresses):
+        raise ValueError(reason)
     _refuse("pool_size must be at least 1", pool_size < 1)
     _refuse("timeout must be more than 0 seconds", not 0 < timeout < math.inf)
     _refuse("breaker_failures must be at least 1", breaker_failures < 1)
     _refuse("breaker_seconds must be more than 0", not 0 < breaker_seconds < math.inf)
     if kind == "grpc":
         _refuse("grpc_port must be a port, 1 to 65535", not 1 <= grpc_port <= 65535)
-        _refuse(
-            "gRPC goes without TLS: write the processor's URL with http://", any(a.scheme != "http" for a in addresses)
-        )
 
     def way(endpoint: Endpoint) -> Way:
         return Way(endpoint, Breaker(breaker_failures, breaker_seconds, enabled=breaker), pool_size)

@@ -9,7 +9,9 @@ def test_all_is_well_where_nothing_is_in_the_way(polyglot, monkeypatch, free_bin
     monkeypatch.setenv("BIND", free_bind)
     result = polyglot("doctor", "--json")
     assert result.exit_code == 0, result.stdout
-    assert {"python", "core", "settings", "data folder", "address", "redis", "open files"} == set(levels(result))
+    assert {"python", "core", "settings", "data folder", "address", "redis", "processor", "open files"} == set(
+        levels(result)
+    )
     assert "fail" not in levels(result).values()
     assert polyglot("doctor").exit_code == 0
 

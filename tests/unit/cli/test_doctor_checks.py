@@ -1,10 +1,14 @@
+import contextlib
 import resource
 import socket
 import socketserver
+import sys
 import threading
 import wsgiref.simple_server
 
 import pytest
+from tests.peers import Peer, http_answer
+from tests.serving import free_port
 
 from polyglot_gateway.app import open_engine
 from polyglot_gateway.cli import doctor_checks
@@ -107,3 +111,66 @@ def test_few_open_files_are_a_warning():
 @pytest.mark.parametrize("check", [doctor_checks.check_python, doctor_checks.check_core])
 def test_python_and_core_are_fine_here(check):
     assert check().level == "ok"
+
+
+def health_of_a_processor(status="200 OK", authorization=None):
+    """Answers GET /health, with 401 where the credentials are not these."""
+
+    def behave(peer, connection):
+        head = connection.recv(1 << 16).decode()
+        peer.got.append(head.split(" HTTP")[0])
+        right = authorization is None or f"Authorization: {authorization}\r\n" in head
+        connection.sendall(http_answer(b"{}", status if right else "401 Unauthorized"))
+
+    return contextlib.closing(Peer(behave))
+
+
+def test_no_processor_is_fine():
+    assert doctor_checks.check_processor(load_settings()).level == "ok"
+
+
+def test_a_processor_that_answers_is_fine():
+    with health_of_a_processor(authorization="Basic bWU6c2VjcmV0") as peer:
+        url = f"http://me:secret@127.0.0.1:{peer.port}/p"
+        finding = doctor_checks.check_processor(load_settings(processor_url=url))
+        assert peer.got == ["GET /p/health"]
+    assert (finding.level, finding.found) == ("ok", f"answers at http://127.0.0.1:{peer.port}")
+
+
+def test_a_processor_that_drains_is_a_failure():
+    with health_of_a_processor("503 Service Unavailable") as peer:
+        finding = doctor_checks.check_processor(load_settings(processor_url=peer.url))
+    assert (finding.level, finding.found) == ("fail", f"{peer.url} answers /health with 503")
+
+
+def test_a_processor_that_is_away_is_a_failure_that_shows_no_password():
+    with health_of_a_processor() as peer:
+        urls = f"{peer.url},http://me:hunter2@127.0.0.1:{free_port()}"
+        finding = doctor_checks.check_processor(load_settings(processor_url=urls))
+    assert finding.level == "fail"
+    assert "refused" in finding.found
+    assert "PROCESSOR_URL" in finding.mend
+    assert "hunter2" not in str(finding)
+
+
+def test_a_processor_with_one_way_of_two_is_a_warning():
+    with health_of_a_processor() as peer:
+        settings = load_settings(processor_url=peer.url, processor="grpc", processor_grpc_port=free_port())
+        assert doctor_checks.check_processor(settings).level == "warn"
+        settings = load_settings(processor_url=peer.url, processor="grpc", processor_grpc_port=peer.port)
+        assert doctor_checks.check_processor(settings).level == "ok"
+        there, away = peer.port, free_port()
+        settings = load_settings(processor_url=f"http://127.0.0.1:{away}", processor="grpc", processor_grpc_port=there)
+        assert doctor_checks.check_processor(settings).level == "warn"
+        settings = load_settings(processor_url=f"http://127.0.0.1:{away}", processor="grpc", processor_grpc_port=away)
+        assert doctor_checks.check_processor(settings).level == "fail"
+
+
+def test_the_function_of_the_processor_has_to_be_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "function_for_doctor.py").write_text("def process(events): ...\n")
+    finding = doctor_checks.check_processor(load_settings(processor_function="function_for_doctor:process"))
+    assert (finding.level, finding.found) == ("ok", "function_for_doctor:process is called")
+    finding = doctor_checks.check_processor(load_settings(processor_function="function_for_doctor:other"))
+    assert finding.level == "fail"
+    assert "no function other" in finding.found

@@ -9,7 +9,7 @@ from polyglot_gateway.settings import Settings, load_settings
 
 def test_every_setting_is_an_option():
     # PORT is the port of BIND for platforms that set it; apps stand in polyglot.toml only; others see command lines.
-    not_options = {"port", "apps", "jwt_secret", "redis_url", "redis_password"}
+    not_options = {"port", "apps", "jwt_secret", "redis_url", "redis_password", "processor_url"}
     assert set(inspect.signature(serve).parameters) == set(Settings.model_fields) - not_options
 
 

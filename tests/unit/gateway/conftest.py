@@ -14,6 +14,7 @@ from polyglot_gateway.gateway.create_app import WsgiApp
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.metrics import Metrics
+from polyglot_gateway.processor.base import UNBROKEN
 from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
 
@@ -57,8 +58,16 @@ def make_app(engine: EmbeddedEngine, hub: Hub) -> Callable[..., WsgiApp]:
                 "streams": EventStreams(engine, hub),
                 "count_refused": engine.count_refused,
                 "ready": engine.ready,
-                "health": Health(engine, engine.ready, version="1.2.3", environment="prod", engine="embedded").report,
-                "metrics": Metrics(engine, version="1.2.3").exposition,
+                "health": Health(
+                    engine,
+                    engine.ready,
+                    version="1.2.3",
+                    environment="prod",
+                    engine="embedded",
+                    breaker=UNBROKEN.copy,
+                ).report,
+                "metrics": Metrics(engine, version="1.2.3", breaker=UNBROKEN.copy).exposition,
+                "breaker": UNBROKEN.copy,
                 "version": "1.2.3",
                 "tokens": Tokens(SECRET),
                 "max_batch_bytes": 4096,

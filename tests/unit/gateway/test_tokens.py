@@ -1,7 +1,5 @@
 import base64
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -286,10 +284,3 @@ def test_what_a_hook_is_asked_shows_no_credential() -> None:
     assert not any(credential in f"{request} {request!r}" for credential in ("t0ken", "k3y"))
     with pytest.raises(AttributeError):
         request.app = "other"  # type: ignore[misc]
-
-
-def test_gevent_can_patch_after_the_application_is_imported() -> None:
-    # A master imports it, and the workers that it forks patch ssl, of which PyJWT would hold the unpatched parts.
-    code = "import polyglot_gateway.app; from gevent import monkey; monkey.patch_all()"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")

@@ -1,12 +1,22 @@
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.peers import event
 
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.ops.metrics import Metrics
+from polyglot_gateway.processor.base import UNBROKEN
+from polyglot_gateway.processor.open import open_processor
 
 
-def samples(engine: EmbeddedEngine) -> dict[tuple[str, ...], float]:
-    body, content_type = Metrics(engine, version="1.2.3").exposition("*/*")
+def samples(
+    engine: EmbeddedEngine, breaker: Callable[[], dict[str, Any]] = UNBROKEN.copy
+) -> dict[tuple[str, ...], float]:
+    body, content_type = Metrics(engine, version="1.2.3", breaker=breaker).exposition("*/*")
     assert content_type.startswith("text/plain")
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -62,3 +72,18 @@ def test_what_waits_for_the_engine_is_told(engine: EmbeddedEngine, monkeypatch: 
     assert told["polyglot_spooled_total",] == 3
     with pytest.raises(KeyError):
         engine.gateway.count("unheard of", 1)
+
+
+def test_the_breakers_of_this_worker_are_told_by_endpoint_and_state(engine: EmbeddedEngine) -> None:
+    assert "polyglot_processor_breakers" not in {key[0] for key in samples(engine)}
+    urls = ["http://me:secret@127.0.0.1:1/a", "http://127.0.0.1:1/b"]  # the paths are no part of the name
+    with contextlib.closing(open_processor("grpc", ["http://there"])) as untouched:
+        told = samples(engine, untouched.breaker)
+    assert told["polyglot_processor_breakers", "grpc://there:9090", "closed"] == 1
+    assert told["polyglot_processor_breakers", "http://there:80", "closed"] == 1
+    with contextlib.closing(open_processor("http", urls, breaker_failures=1)) as processor:
+        with pytest.raises(ProcessorUnavailable):
+            processor.process([event()])
+        told = samples(engine, processor.breaker)
+    found = {key[2]: value for key, value in told.items() if key[0] == "polyglot_processor_breakers"}
+    assert found == {"closed": 0, "open": 2, "half_open": 0}

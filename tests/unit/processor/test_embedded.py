@@ -53,6 +53,7 @@ def test_an_event_whose_new_data_is_not_json_is_rejected_and_no_other(event, dat
 
 @pytest.fixture
 def log(caplog):
+    structlog.reset_defaults()  # a test before may have set it up
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     yield caplog
     structlog.reset_defaults()
