@@ -36,8 +36,6 @@ constexpr std::array<CodeInfo, kCodeCount> kCodes = {{
      "Send the body as application/json, or a batch also as application/x-ndjson.", 0},
     {"idempotency_mismatch", 422, "Idempotency key used for another request",
      "Use a new Idempotency-Key for each new request, and the same one only to repeat a request unchanged.", 0},
-    {"event_rejected", 422, "Event rejected", "Send an event that the processor accepts; `error` says what it refused.",
-     0},
     {"rate_limited", 429, "Too many requests", "Wait as long as the header Retry-After says, then send it again.", 1},
     {"headers_too_large", 431, "Headers too large", "Send fewer or shorter headers.", 0},
     {"overloaded", 503, "Overloaded", "Wait as long as the header Retry-After says, then send it again.", 1},

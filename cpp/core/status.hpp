@@ -35,7 +35,6 @@ enum class Code : std::uint8_t {
   uri_too_long,
   unsupported_media_type,
   idempotency_mismatch,
-  event_rejected,
   rate_limited,
   headers_too_large,
   // The gateway cannot, at the moment.

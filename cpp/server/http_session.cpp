@@ -198,7 +198,8 @@ bool HttpSession::takes() {
     case Route::presence:
       return is_presence_by_token() || loop().hot_routes.take(*request_, routed_, target_);
     case Route::ready:
-      return !loop().draining && !loop().options.engine_elsewhere;  // the application knows why not
+      // The application knows why not.
+      return !loop().draining && !loop().options.engine_elsewhere && !loop().options.processes;
     case Route::history:
       return !loop().options.engine_elsewhere && loop().hot_routes.take(*request_, routed_, target_);
     default:

@@ -23,6 +23,7 @@ from polyglot_gateway.ops.health import Health
 from polyglot_gateway.ops.logs import configure_logs
 from polyglot_gateway.ops.metrics import Metrics
 from polyglot_gateway.processor.base import UNBROKEN, Processor
+from polyglot_gateway.processor.publisher import ProcessingPublisher
 from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
 from polyglot_gateway.settings import Settings, load_settings
@@ -135,8 +136,10 @@ class Application:
             engine="redis" if settings.redis() else "embedded",
             breaker=self._breaker,
         )
+        publisher = engine if self.processor is None else ProcessingPublisher(engine, self.processor)
         self.falcon = gateway.create_app(
             engine,
+            publisher,
             engine,
             EventStreams(engine, self.hub),
             count_refused=engine.count_refused,
@@ -171,6 +174,8 @@ class Application:
             max_connections=max_connections,
             asks_python=self.settings.authorize is not None,
             engine_elsewhere=self.remote is not None,
+            processes=self.processor is not None,
+            most_processed=self.settings.processor_pool_size,
         )
 
     def reload(self) -> None:

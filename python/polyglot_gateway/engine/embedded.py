@@ -45,6 +45,7 @@ class EmbeddedEngine:
             idempotency_keys=idempotency_keys,
             durability=durability,
         )
+        self.append = gateway.append
         self.publish = gateway.publish
         self.publish_batch = gateway.publish_batch
         self.broadcast = gateway.broadcast

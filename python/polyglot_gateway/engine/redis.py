@@ -36,6 +36,7 @@ class RedisEngine:
 
     Attributes:
         appender: Sends what is published to Redis.
+        append: By it, what was checked before.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class RedisEngine:
         )
         self._reader = RedisReader(self._link, self._keys, self.gateway, layout)
         self.appender = RedisAppender(self._link, self._keys, self.gateway, layout, spool)
+        self.append = self.appender.append
         self._mirror: RedisMirror | None = None
         self._spool = spool
         self._forwarder: Forwarder | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import falcon
 
-from polyglot_gateway.engine.base import Engine
+from polyglot_gateway.engine.base import Engine, Publisher
 from polyglot_gateway.gateway.cors import Cors
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.middleware import Middleware
@@ -35,6 +35,7 @@ WsgiApp = falcon.App[Any, Any]
 
 def create_app(
     engine: Engine,
+    publisher: Publisher,
     access: Access,
     streams: Streams,
     *,
@@ -54,7 +55,8 @@ def create_app(
     It keeps nothing outside itself and heeds SCRIPT_NAME, so it can be mounted inside another WSGI application.
 
     Args:
-        engine: Keeps the events.
+        engine: Gives the events back.
+        publisher: Takes the events: the engine, or whatever stands before it.
         access: Decides who may do what by API key.
         streams: Opens the event streams.
         count_refused: Told the code of each error that was answered.
@@ -74,14 +76,14 @@ def create_app(
     Problems(count_refused).install(app)
     credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)
-    app.add_route(f"{CHANNEL}/publish", Publish(engine, access, credentials, source))
+    app.add_route(f"{CHANNEL}/publish", Publish(publisher, access, credentials, source))
     app.add_route(f"{CHANNEL}/history", History(engine, credentials))
     app.add_route(f"{CHANNEL}/events", Events(streams, credentials))
     app.add_route(f"{CHANNEL}/presence", Presence(credentials))
     app.add_route(CHANNEL, Channel(engine, credentials))
     app.add_route("/apps/{app}/channels", Channels(engine, credentials))
-    app.add_route("/apps/{app}/publish", Batch(engine, credentials, source, max_batch_bytes))
-    app.add_route("/apps/{app}/broadcast", Broadcast(engine, credentials, source, max_batch_bytes))
+    app.add_route("/apps/{app}/publish", Batch(publisher, credentials, source, max_batch_bytes))
+    app.add_route("/apps/{app}/broadcast", Broadcast(publisher, credentials, source, max_batch_bytes))
     app.add_route("/alive", Alive())
     app.add_route("/ready", Ready(ready))
     app.add_route("/health", Health(health))

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Ack, Publisher
 from polyglot_gateway.processor.base import Processor
 from polyglot_gateway.processor.judging import judge
+
+
+class AppendingEngine(Protocol):
+    """What engines have besides their contract, for events that were checked before.
+
+    Attributes:
+        gateway: Checks them.
+    """
+
+    gateway: _core.Gateway
+
+    def append(self, submission: _core.Submission) -> None:
+        """Append the events, and write what became of each into the submission. Raises: EngineUnavailable."""
 
 
 class ProcessingPublisher:
@@ -17,12 +31,10 @@ class ProcessingPublisher:
     While a call of the processor is under way, what comes from other threads gathers, and then goes together.
     """
 
-    def __init__(
-        self, gateway: _core.Gateway, append: Callable[[_core.Submission], None], processor: Processor
-    ) -> None:
-        """Check by the rules of `gateway`, and have `append` keep what the processor accepts."""
-        self._gateway = gateway
-        self._append = append
+    def __init__(self, engine: AppendingEngine, processor: Processor) -> None:
+        """Have `engine` keep what `processor` accepts."""
+        self._gateway = engine.gateway
+        self._append = engine.append
         self._processor = processor
         self._gathering = threading.Lock()
         self._turn = threading.Lock()

@@ -29,6 +29,7 @@ from polyglot_gateway import _core
 from polyglot_gateway.app import Application
 from polyglot_gateway.server.handoff import Handoff
 from polyglot_gateway.server.hooks import HELD_BACK
+from polyglot_gateway.server.process_loop import ProcessLoop
 
 BOOT_ERROR = 3
 """Exit status that tells gunicorn's master to stop instead of starting the worker again."""
@@ -81,11 +82,14 @@ class NativeWorker(GeventWorker):
             from polyglot_gateway.server.elsewhere import Elsewhere  # noqa: PLC0415
 
             elsewhere = Elsewhere(server, application.remote)
+        processing = ProcessLoop(server, application.processor) if application.processor else None
         handoff = Handoff(server, application.falcon, application.tokens, self._environ(), elsewhere)
         server.start([listener.fileno() for listener in self.sockets], self.tmp.fileno())
         handoff.start()
         if elsewhere:
             elsewhere.start()
+        if processing:
+            processing.start()
         try:
             while self.alive and server.requests() < self.max_requests:
                 self._show_life(server)
@@ -94,6 +98,8 @@ class NativeWorker(GeventWorker):
         finally:
             handoff.stop()
             server.stop()
+            if processing:
+                processing.stop()
             if elsewhere:
                 elsewhere.stop()
 

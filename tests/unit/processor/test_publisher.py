@@ -32,9 +32,7 @@ class Stage:
         self.calls: list[Sequence[Event]] = []
         self.goes = threading.Event()
         self.goes.set()
-        self.publisher = ProcessingPublisher(
-            self.engine.gateway, self.engine.gateway.append, EmbeddedProcessor(self._function)
-        )
+        self.publisher = ProcessingPublisher(self.engine, EmbeddedProcessor(self._function))
 
     def _function(self, events: Sequence[Event]) -> list[Verdict]:
         self.calls.append(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import falcon
 
-from polyglot_gateway.engine.base import Engine
+from polyglot_gateway.engine.base import Publisher
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import Credentials
@@ -15,8 +15,8 @@ from polyglot_gateway.gateway.source_address import SourceAddress
 class Broadcast:
     """Takes one event for several channels."""
 
-    def __init__(self, engine: Engine, credentials: Credentials, source: SourceAddress, max_bytes: int) -> None:
-        self._engine = engine
+    def __init__(self, publisher: Publisher, credentials: Credentials, source: SourceAddress, max_bytes: int) -> None:
+        self._publisher = publisher
         self._credentials = credentials
         self._source = source
         self._max_bytes = max_bytes
@@ -28,4 +28,4 @@ class Broadcast:
         require_json(env)
         key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._engine.broadcast(app, body, key, self._source.of(env), user_id)
+        resp.data = self._publisher.broadcast(app, body, key, self._source.of(env), user_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import falcon
 
-from polyglot_gateway.engine.base import Engine
+from polyglot_gateway.engine.base import Publisher
 from polyglot_gateway.gateway.body import read_body
 from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import Credentials
@@ -16,8 +16,8 @@ from polyglot_gateway.gateway.source_address import SourceAddress
 class Publish:
     """Takes one event."""
 
-    def __init__(self, engine: Engine, access: Access, credentials: Credentials, source: SourceAddress) -> None:
-        self._engine = engine
+    def __init__(self, publisher: Publisher, access: Access, credentials: Credentials, source: SourceAddress) -> None:
+        self._publisher = publisher
         self._access = access
         self._credentials = credentials
         self._source = source
@@ -29,7 +29,7 @@ class Publish:
         require_json(env)
         key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
-        ack = self._engine.publish(app, channel, body, key, self._source.of(env), user_id)
+        ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id)
         resp.data = ack.body
         if ack.spooled:
             resp.status = 202
