@@ -136,10 +136,8 @@ class Application:
             engine="redis" if settings.redis() else "embedded",
             breaker=self._breaker,
         )
-        publisher = engine if self.processor is None else ProcessingPublisher(engine, self.processor)
         self.falcon = gateway.create_app(
             engine,
-            publisher,
             engine,
             EventStreams(engine, self.hub),
             count_refused=engine.count_refused,
@@ -148,6 +146,7 @@ class Application:
             metrics=Metrics(engine, version=_core.__version__, breaker=self._breaker).exposition,
             breaker=self._breaker,
             version=_core.__version__,
+            publisher=ProcessingPublisher(engine, self.processor) if self.processor else None,
             tokens=self.tokens,
             max_batch_bytes=settings.max_batch_bytes,
             cors_origins=settings.cors_origins,

@@ -35,7 +35,6 @@ WsgiApp = falcon.App[Any, Any]
 
 def create_app(
     engine: Engine,
-    publisher: Publisher,
     access: Access,
     streams: Streams,
     *,
@@ -45,6 +44,7 @@ def create_app(
     metrics: Exposition,
     breaker: Report,
     version: str,
+    publisher: Publisher | None = None,
     tokens: Tokens | None = None,
     max_batch_bytes: int = 1_048_576,
     cors_origins: Sequence[str] = (),
@@ -55,8 +55,7 @@ def create_app(
     It keeps nothing outside itself and heeds SCRIPT_NAME, so it can be mounted inside another WSGI application.
 
     Args:
-        engine: Gives the events back.
-        publisher: Takes the events: the engine, or whatever stands before it.
+        engine: Keeps the events.
         access: Decides who may do what by API key.
         streams: Opens the event streams.
         count_refused: Told the code of each error that was answered.
@@ -65,6 +64,7 @@ def create_app(
         metrics: Asked by /metrics.
         breaker: Asked by /api/debug/circuit-breaker.
         version: Of the gateway, for the OpenAPI document.
+        publisher: Takes events in place of the engine.
         tokens: Decides who may do what by bearer token; without it none is taken.
         max_batch_bytes: Largest body of a batch or broadcast.
         cors_origins: Origins whose pages may call; "*" for any, none for no CORS headers at all.
@@ -76,6 +76,7 @@ def create_app(
     Problems(count_refused).install(app)
     credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)
+    publisher = publisher or engine
     app.add_route(f"{CHANNEL}/publish", Publish(publisher, access, credentials, source))
     app.add_route(f"{CHANNEL}/history", History(engine, credentials))
     app.add_route(f"{CHANNEL}/events", Events(streams, credentials))
