@@ -51,15 +51,8 @@ core::Status ProcessQueue::push(OwnedSubmission owned, Done done) {
 void ProcessQueue::look() {
   while (!waiting_.empty() && batches_away_ < most_away_) {
     const Clock::time_point now = Clock::now();
-    if (batches_away_ > 0 && waiting_events_ < kManyToProcess && now < patience_ends_) {
-      if (std::exchange(timer_runs_, true)) return;
-      timer_.expires_at(patience_ends_);
-      timer_.async_wait([this](const boost::system::error_code& error) {
-        timer_runs_ = false;
-        if (!error) look();
-      });
-      return;
-    }
+    const Clock::time_point begins = batches_away_ > 0 ? patience_ends_ : gather_ends_;
+    if (waiting_events_ < kManyToProcess && now < begins) return look_at(begins);
     auto batch = next();
     if (batch == nullptr) return;
     ++batches_away_;
@@ -68,6 +61,17 @@ void ProcessQueue::look() {
     given_.push_back(std::move(batch));
     static_cast<void>(eventfd_write(fd(), 1));
   }
+}
+
+void ProcessQueue::look_at(Clock::time_point time) {
+  if (timer_runs_ && timer_.expiry() <= time) return;
+  timer_runs_ = true;
+  timer_.expires_at(time);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    timer_runs_ = false;
+    look();
+  });
 }
 
 // The oldest that may go; nothing when all wait for channels that are away.
@@ -129,6 +133,8 @@ void ProcessQueue::take_back(Batch& batch) {
       failure = std::current_exception();
     }
   }
+  // Whoever was answered may have more to say.
+  if (batch.call->events().size() >= kFewToProcess) gather_ends_ = Clock::now() + kProcessGatherTime;
   look();
   if (failure) std::rethrow_exception(failure);
 }

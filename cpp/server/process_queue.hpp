@@ -33,7 +33,9 @@ inline constexpr std::size_t kMaxProcessWaiting = 100'000;                    //
 inline constexpr std::size_t kMaxProcessBytesWaiting = std::size_t{1} << 28;  // of requests
 inline constexpr std::size_t kMostToProcess = 1000;                           // events of a batch, and then one request
 inline constexpr std::size_t kManyToProcess = 250;                            // events that wait for no batch
-inline constexpr std::chrono::milliseconds kProcessPatience{5};               // with a batch that is away
+inline constexpr std::size_t kFewToProcess = 8;                      // events of a batch after which more come at once
+inline constexpr std::chrono::microseconds kProcessGatherTime{200};  // for these
+inline constexpr std::chrono::milliseconds kProcessPatience{5};      // with a batch that is away
 
 class ProcessQueue {
  public:
@@ -69,6 +71,7 @@ class ProcessQueue {
   std::vector<std::string> places_of(const core::Submission& submission) const;
   // Gives out what may go.
   void look();
+  void look_at(Clock::time_point time);
   std::shared_ptr<Batch> next();
   void take_back(Batch& batch);
 
@@ -81,7 +84,8 @@ class ProcessQueue {
   std::size_t waiting_events_ = 0;
   std::unordered_set<std::string> places_away_;
   std::size_t batches_away_ = 0;
-  Clock::time_point patience_ends_;
+  Clock::time_point patience_ends_;  // with the batch that went last
+  Clock::time_point gather_ends_;
   // Pushed and not finished.
   std::size_t events_ = 0;
   std::size_t bytes_ = 0;
