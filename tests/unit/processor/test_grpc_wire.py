@@ -47,7 +47,7 @@ def test_verdicts_are_read_as_they_were_written(event):
     assert read_verdicts(written) == (["evt_0", "evt_1", "evt_2"], VERDICTS)
 
 
-@pytest.mark.parametrize(("kind", "verdict"), zip((1, 2, 3), VERDICTS, strict=True))
+@pytest.mark.parametrize(("kind", "verdict"), list(enumerate(VERDICTS, VerdictMessage.ACCEPT)))
 def test_of_a_verdict_counts_what_its_kind_has(kind, verdict):
     message = VerdictMessage(id="evt_1", kind=kind, data=b"1.10", reason="“no”")
     assert read_verdicts(Verdicts(verdicts=[message])) == (["evt_1"], [verdict])

@@ -117,7 +117,7 @@ def test_what_is_no_batch_is_told(sent, said):
         (b'{"more":"\xff"}', 9),
         (b'{"more":"\n"}', 9),
         (b'{"id":"\\ud800"}', 7),
-        (b'{"more":' + b"[" * 100_000, 72),
+        (b'{"more":' + b"[" * 100_000, 71),
     ],
 )
 def test_what_is_no_json_is_told_with_its_place(body, position):
