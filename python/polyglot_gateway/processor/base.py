@@ -31,11 +31,12 @@ MOST_EVENTS = 1000
 """In one batch."""
 
 MOST_BYTES = 64 << 20
-"""Of a message between processes, either way; a longer one is refused by whoever gets it. MOST_EVENTS of the largest size
-that rules have by default fit in."""
+"""Of a message between processes, either way; a longer one is refused by whoever gets it. MOST_EVENTS of the largest
+size that rules have by default fit in."""
 
 BATCH_BYTES = 4 << 20
-"""Of a message that a gateway sends: as much as services over gRPC take unless told otherwise. An event is smaller."""
+"""Of a message that a gateway sends: what services over gRPC take unless told otherwise. No rule lets an event in that
+is so large."""
 
 
 class Event(NamedTuple):

@@ -10,7 +10,7 @@ from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.base import BATCH_BYTES, MOST_EVENTS, Event, Verdict
 
 _BESIDE_DATA = 1024
-"""Bytes of an event that are not counted one by one: its names and times have 622 at most, and JSON puts 100 around them."""
+"""Bytes of an event that are not counted: all but its data and user have 622 at most, and JSON puts 100 around them."""
 
 _Answer = TypeVar("_Answer")
 

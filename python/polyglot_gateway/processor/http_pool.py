@@ -13,7 +13,6 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
 
-
 IDLE_SECONDS = 4
 """A connection that lay idle for longer is not used again: the service may be closing it while a batch is on its way.
 Most services wait longer than this."""

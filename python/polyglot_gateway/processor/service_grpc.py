@@ -21,8 +21,8 @@ from polyglot_gateway.processor.proto import processor_pb2, processor_pb2_grpc
 from polyglot_gateway.processor.service import MOST_CALLS, Service
 
 MOST_WAITING = 256
-"""Calls that wait in a worker until one of MOST_CALLS ends, or their deadline comes: all that a dozen workers of gateways
-may have under way, if all their connections are to this one. A further one is refused."""
+"""Calls that a worker keeps until one of MOST_CALLS ends, or their deadline comes: with those, what a dozen workers of
+gateways have under way at most, should all be connected to this one. A further one is refused."""
 
 MOST_STREAMS = 16
 """That a worker has at once; each holds a thread as long as it is open."""

@@ -155,7 +155,7 @@ def test_calls_beyond_those_that_the_function_gets_at_once_wait_and_health_does_
 
 
 def test_a_call_that_nobody_waits_for_any_more_is_not_given_to_the_function(full, gate):
-    server, stub, calls = full
+    _, stub, calls = full
     with pytest.raises(grpc.RpcError) as caught:
         stub.Process(sent(), timeout=0.05)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
