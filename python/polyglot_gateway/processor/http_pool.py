@@ -1,4 +1,4 @@
-"""urllib3's pool of connections, with a time limit for a whole answer, and for how long one lies idle."""
+"""urllib3's pool of connections, with the time limits that it lacks: for a whole answer, and for lying idle."""
 
 from __future__ import annotations
 
