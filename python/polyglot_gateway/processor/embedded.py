@@ -32,7 +32,7 @@ class EmbeddedProcessor:
         """
         try:
             verdicts = list(self._function(tuple(events)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # it does not end the process of its caller
             _fail(f"it raised {type(error).__name__}", error)
         if len(verdicts) != len(events):
             _fail(f"it gave {len(verdicts)} verdicts on {len(events)} events")
@@ -53,7 +53,7 @@ class EmbeddedProcessor:
         """Nothing is held."""
 
 
-def _fail(reason: str, error: Exception | None = None) -> NoReturn:
+def _fail(reason: str, error: BaseException | None = None) -> NoReturn:
     _log.error("the processor's function failed", reason=reason, exc_info=error)
     raise ProcessorUnavailable(f"The function of the processor tier failed: {reason}.") from error
 

@@ -170,6 +170,19 @@ def test_a_call_that_nobody_waits_for_any_more_is_not_given_to_the_function(full
     assert not gate.entered.acquire(blocking=False)
 
 
+def test_a_call_leaves_its_place_at_its_deadline(monkeypatch, request):
+    monkeypatch.setattr(service_grpc, "MOST_WAITING", 1)
+    _, stub, calls = request.getfixturevalue("full")
+
+    def has_place():
+        call = stub.Process.future(sent(), timeout=0.05)
+        return call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    assert has_place()
+    wait_until(has_place, "the place of a call that has ended")
+    assert not any(call.done() for call in calls)
+
+
 class Requests:
     """What a client says on a stream, one thing after the other, until it is closed."""
 
