@@ -106,7 +106,7 @@ class Gate:
 
     def __call__(self, events):
         self.entered.release()
-        assert self.open.wait(PATIENCE)
+        assert self.open.wait(2 * PATIENCE)  # longer than anything that a test waits for
         return [ACCEPT] * len(events)
 
 
@@ -172,7 +172,7 @@ def test_a_call_that_nobody_waits_for_any_more_is_not_given_to_the_function(full
 
 def test_a_call_leaves_its_place_at_its_deadline(monkeypatch, request):
     monkeypatch.setattr(service_grpc, "MOST_WAITING", 1)
-    _, stub, calls = request.getfixturevalue("full")
+    _, stub, _ = request.getfixturevalue("full")
 
     def has_place():
         call = stub.Process.future(sent(), timeout=0.05)
@@ -180,7 +180,6 @@ def test_a_call_leaves_its_place_at_its_deadline(monkeypatch, request):
 
     assert has_place()
     wait_until(has_place, "the place of a call that has ended")
-    assert not any(call.done() for call in calls)
 
 
 class Requests:
