@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.serving import PATIENCE, POLYGLOT, free_port, is_running, wait_until
+from tests.serving import PATIENCE, POLYGLOT, free_port, kill_with_workers, wait_until, workers_of
 
 
 class ProcessorService:
@@ -80,8 +79,7 @@ class ProcessorService:
 
     def workers(self) -> list[int]:
         """The pids of its workers."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+        return workers_of(self.process)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
@@ -89,11 +87,5 @@ class ProcessorService:
         return self.process.wait(PATIENCE)
 
     def kill_everything(self) -> None:
-        """SIGKILL to the master and then to its workers."""
-        workers = self.workers()
-        self.process.kill()
-        for pid in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait(PATIENCE)
-        wait_until(lambda: not any(map(is_running, workers)), "the workers' end")
+        """As kill_with_workers."""
+        kill_with_workers(self.process)

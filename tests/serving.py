@@ -38,6 +38,23 @@ def is_running(pid: int) -> bool:
     return False
 
 
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """The pids of the processes that it has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+
+def kill_with_workers(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the master and then to its workers: nobody gets to say a last word."""
+    workers = workers_of(process)
+    process.kill()
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait(PATIENCE)
+    wait_until(lambda: not any(map(is_running, workers)), "the workers' end")
+
+
 class Gateway:
     """One running `polyglot serve`, and a client of it.
 
@@ -121,18 +138,11 @@ class Gateway:
         return self
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+        return workers_of(self.process)
 
     def kill_everything(self) -> None:
-        """SIGKILL to the master and then to its workers: nobody gets to say a last word."""
-        workers = self.workers()
-        self.process.kill()
-        for pid in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait(PATIENCE)
-        wait_until(lambda: not any(map(is_running, workers)), "the workers' end")
+        """As kill_with_workers."""
+        kill_with_workers(self.process)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""

@@ -15,14 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import figures, redis_figures
+from . import figures, processor_figures, redis_figures
 from .figures import Bench, Figure
 from .load import Load
 from .machine import ROOT, machine
 from .report import Rounds, as_json, lines
 from .servers import NCHAN, Servers
 
-FIGURES = figures.FIGURES | redis_figures.FIGURES
+FIGURES = figures.FIGURES | redis_figures.FIGURES | processor_figures.FIGURES
 
 
 def main() -> int:

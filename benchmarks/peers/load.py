@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from polyglot_gateway.processor import json_wire
+from polyglot_gateway.processor.base import Event
+
 from .servers import PATIENCE, Server
 
 CONNECTIONS = 50
 EVENT = b'{"type": "message", "data": {"text": "Hello, everybody in this room; the meeting begins at noon, today."}}'
 assert len(EVENT) == 106
 BATCH = 100
+PROCESSED = 50
+"""Events in a batch for a processor."""
 KEY = "valid_key_demo"
 
 Measured = dict[str, float]
@@ -29,15 +34,20 @@ class Load:
     def __init__(self, folder: Path, tools: Path, seconds: float) -> None:
         self.seconds = seconds
         self._fanout = str(tools / "fanout")
-        self._bodies = {"event": EVENT, "batch": batch_of("room:batch", BATCH)}
+        bodies = {
+            "event": EVENT,
+            "batch": batch_of("room:batch", BATCH),
+            "processed": json_wire.write_events(processed(1)).removeprefix(b'{"events":[').removesuffix(b"]}"),
+            "processed-batch": json_wire.write_events(processed(PROCESSED)),
+        }
         self._folder = folder
-        for name, body in self._bodies.items():
+        for name, body in bodies.items():
             (folder / name).write_bytes(body)
 
     def wrk(self, server: Server, path: str, body: str = "", events: int = 1) -> Measured:
         """CPU microseconds per event of a server that CONNECTIONS keep-alive connections ask, each as fast as it can.
 
-        `body` names what is posted ("event" or "batch"); without it, this is a GET.
+        `body` names what is posted ("event", "batch", "processed" or "processed-batch"); without it, this is a GET.
         """
         script = [str(Path(__file__).with_name("request.lua")), f"http://127.0.0.1:{server.port}{path}", "--"]
         request = ["POST", str(self._folder / body), "Content-Type: application/json"] if body else ["GET", "-"]
@@ -95,6 +105,15 @@ def where(server: Server, channel: str) -> list[str]:
     """How fanout finds a channel of a server."""
     dialect = "nchan" if server.name == "nchan" else "gateway"
     return ["--dialect", dialect, "--port", str(server.port), "--channel", channel]
+
+
+def processed(size: int) -> list[Event]:
+    """The event `size` times, as a gateway sends it to a processor."""
+    data, ulid = EVENT.partition(b'"data": ')[2][:-1], "01JCXW5Q1R2T3V4W5X6Y7Z8"
+    return [
+        Event(f"evt_{ulid}{number:03}", "demo", "room:test", "message", data, "2026-01-01T00:00:00.000000Z")
+        for number in range(size)
+    ]
 
 
 def batch_of(channel: str, size: int) -> bytes:

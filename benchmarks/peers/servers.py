@@ -61,12 +61,16 @@ class Server:
 
     Attributes:
         port: Where it listens.
+        grpc_port: Where it does for gRPC; of a processor only.
         worker: Process id of the worker, whose CPU and memory count.
     """
 
-    def __init__(self, name: str, folder: Path, command: list[str], port: int, **environment: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, command: list[str], port: int, grpc_port: int = 0, **environment: str
+    ) -> None:
         self.name = name
         self.port = port
+        self.grpc_port = grpc_port
         self._log = folder / f"{name}.log"
         inherited = {variable: os.environ[variable] for variable in ("PATH", "HOME") if variable in os.environ}
         with self._log.open("wb") as log:
@@ -175,14 +179,18 @@ class Servers:
         if name == "nginx":
             (folder / "nginx.conf").write_text(self._balancer(folder, port))
             return Server(name, folder, ["nginx", "-p", str(folder), "-c", "nginx.conf"], port)
+        polyglot = [sys.executable, "-c", "from polyglot_gateway.cli import main; main()"]
+        if name == "processor":
+            grpc_port = free_port()
+            ports = ["--http", str(port), "--grpc", str(grpc_port)]
+            return Server(name, folder, [*polyglot, "processor", "--workers", "1", *ports], port, grpc_port)
         (folder / "polyglot.toml").write_text(CONFIG)
         bind = f"127.0.0.1:{port}"
         environment = {}
         if name.startswith("redis-gateway"):
             environment["REDIS_URL"] = f"redis://127.0.0.1:{self['redis'].port}"
         if name == "gateway" or environment:
-            polyglot = [sys.executable, "-c", "from polyglot_gateway.cli import main; main()", "serve"]
-            command = [*polyglot, "--server", self._gateway, "--workers", "1", "--bind", bind]
+            command = [*polyglot, "serve", "--server", self._gateway, "--workers", "1", "--bind", bind]
         elif name == "gunicorn":
             application = "polyglot_gateway.app:create_app()"
             command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "-b", bind, "--keep-alive", "60"]

@@ -6,7 +6,8 @@ at a time, and gives one verdict for each, in the order of the events. It accept
 events of one channel come in the order in which they will be kept, those of one batch before those of the next.
 
 **Checked like what came in.** Data that replaces an event's is strict JSON and within the size that the channel allows,
-or the event is refused; nothing of it is kept.
+or that event is refused, and no other. Whoever keeps the event checks it, so a processor need not; one that finds it to
+be no JSON rejects the event and says so.
 
 **Deadline.** `process` returns or raises within its time limit. A function that takes longer is not stopped, but nobody
 listens any more.
@@ -16,8 +17,8 @@ may have been processed is not sent again: the publisher is told that nothing wa
 again. So a function may see an event that is never kept, and see it again with another id; who counts once counts by
 something in the data.
 
-**Failure.** Whatever goes wrong with a whole batch is `ProcessorUnavailable`: no answer, a late one, or one that does
-not say one verdict for each event, by its id and in order. Then no event of the batch is kept.
+**Failure.** Whatever goes wrong with a whole batch is `ProcessorUnavailable`: no answer, a late one, or one that is not
+a verdict of a known kind for each event, by its id and in order. Then no event of the batch is kept.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 MOST_EVENTS = 1000
 """In one batch."""
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of a batch on its way to another process: enough for MOST_EVENTS of the largest size that rules have by default."""
+MOST_BYTES = 64 << 20
+"""Of a message between processes, either way; a longer one is refused by whoever gets it. MOST_EVENTS of the largest
+size that rules have by default fit in."""
+
+BATCH_BYTES = 4 << 20
+"""Of a message that a gateway sends: what services over gRPC take unless told otherwise. No rule lets an event in that
+is so large."""
 
 
 class Event(NamedTuple):
@@ -55,7 +61,7 @@ class Event(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What becomes of an event."""
+    """What becomes of an event. What its kind does not have counts for nothing."""
 
     kind: Literal["accept", "replace", "reject"]
     data: bytes = b""

@@ -10,7 +10,6 @@ import structlog
 from polyglot_gateway._core import check_json
 from polyglot_gateway.errors import InvalidJson, ProcessorUnavailable
 from polyglot_gateway.processor.base import UNBROKEN, Event, Function, Verdict, reject
-from polyglot_gateway.processor.text import is_text
 
 _log = structlog.get_logger("polyglot_gateway.processor")
 
@@ -33,7 +32,7 @@ class EmbeddedProcessor:
         """
         try:
             verdicts = list(self._function(tuple(events)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # it does not end the process of its caller
             _fail(f"it raised {type(error).__name__}", error)
         if len(verdicts) != len(events):
             _fail(f"it gave {len(verdicts)} verdicts on {len(events)} events")
@@ -54,7 +53,7 @@ class EmbeddedProcessor:
         """Nothing is held."""
 
 
-def _fail(reason: str, error: Exception | None = None) -> NoReturn:
+def _fail(reason: str, error: BaseException | None = None) -> NoReturn:
     _log.error("the processor's function failed", reason=reason, exc_info=error)
     raise ProcessorUnavailable(f"The function of the processor tier failed: {reason}.") from error
 
@@ -77,8 +76,16 @@ def _what_is_wrong(verdict: object) -> str | None:
         if not isinstance(verdict.data, bytes):
             return f"has data of type {type(verdict.data).__name__}, not bytes"
     elif verdict.kind == "reject":
-        if not is_text(verdict.reason):
+        if not _is_text(verdict.reason):
             return "has a reason that is no text"
     elif verdict.kind != "accept":
         return f"is {verdict.kind!r}; it must be accept, replace or reject"
     return None
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that UTF-8 can have: no half of a surrogate pair in it."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol, cast, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, Protocol, TypeVar
 
-from polyglot_gateway._core import check_json
-from polyglot_gateway.errors import InvalidJson, ProcessorUnavailable
-from polyglot_gateway.processor.base import ACCEPT, MOST_EVENTS, Event, Verdict
+from polyglot_gateway.errors import ProcessorUnavailable
+from polyglot_gateway.processor.base import BATCH_BYTES, MOST_EVENTS, Event, Verdict
 
-BATCH_BYTES = 3 << 20
-"""Of the events in one batch; the message is then below the 4 MiB that gRPC services take unless told otherwise."""
+_BESIDE_DATA = 1024
+"""Bytes of an event that are not counted: all but its data and user have 622 at most, and JSON puts 100 around them."""
 
-Kind = Literal["accept", "replace", "reject"]
-_KINDS = get_args(Kind)
-_AROUND_AN_EVENT = 128  # bytes, at most, that a message has around the values of an event
+_Answer = TypeVar("_Answer")
 
 
 class Unreached(ProcessorUnavailable):
@@ -46,25 +43,14 @@ class Endpoint(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of its connections. Idempotent."""
-
-
-class Answer(NamedTuple):
-    """What an endpoint says of one event, unchecked."""
-
-    id: str
-    kind: str
-    data: bytes
-    """Empty for none."""
-    reason: str
-    """Empty for none."""
+        """Let go of its connections; whoever asks then gets Unreached. Idempotent."""
 
 
 def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
     """Cut into batches of at most `MOST_EVENTS` and `BATCH_BYTES`, in order; an event that is larger goes alone."""
     begin, size = 0, 0
     for end, event in enumerate(events):
-        more = sum(map(len, event)) + _AROUND_AN_EVENT
+        more = len(event.data) + len(event.user_id) + _BESIDE_DATA
         if end > begin and (end - begin == MOST_EVENTS or size + more > BATCH_BYTES):
             yield events[begin:end]
             begin, size = end, 0
@@ -73,51 +59,35 @@ def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
         yield events[begin:]
 
 
-def verdicts_of(name: str, events: Sequence[Event], answers: Iterable[Answer]) -> list[Verdict]:
-    """Check that there is one good verdict for each event, in order, and return them.
+def verdicts_on(
+    events: Sequence[Event], name: str, read: Callable[[_Answer], tuple[list[str], list[Verdict]]], answer: _Answer
+) -> list[Verdict]:
+    """Read an answer and check that it has one verdict for each event, in order.
 
     Args:
-        name: Of the endpoint, for the message.
         events: What was asked.
-        answers: What was answered.
+        name: Of the endpoint, for the message.
+        read: Gives the ids of events and the verdicts on them; ValueError for what is something else.
+        answer: What was answered.
 
     Raises:
-        ProcessorUnavailable: There is not.
+        ProcessorUnavailable: It has not. Never with what was answered: data of an event may be in it.
     """
-    answers = list(answers)
-    if len(answers) != len(events):
-        raise ProcessorUnavailable(
-            f"The processor at {name} answered {len(answers)} verdicts for {len(events)} events."
-        )
-    verdicts = []
-    for number, (event, answer) in enumerate(zip(events, answers, strict=True)):
-        if trouble := _trouble_with(event, answer):
-            raise ProcessorUnavailable(f"The processor at {name} answered {trouble} (verdict {number}, from 0).")
-        is_plain = answer.kind == "accept"
-        verdicts.append(ACCEPT if is_plain else Verdict(cast(Kind, answer.kind), answer.data, answer.reason))
+    try:
+        ids, verdicts = read(answer)
+    except ValueError as error:
+        raise ProcessorUnavailable(f"The processor at {name} answered something else than verdicts.") from error
+    if ids != [event.id for event in events]:
+        wrong = f"{len(ids)} verdicts on {len(events)} events"
+        if len(ids) == len(events):
+            wrong = "verdicts on other events, or in another order"
+        raise ProcessorUnavailable(f"The processor at {name} answered {wrong}.")
     return verdicts
 
 
-def _trouble_with(event: Event, answer: Answer) -> str:
-    if answer.id != event.id:
-        return "a verdict on another event than the one in its place"
-    if answer.kind not in _KINDS:
-        return "a verdict that is none of accept, replace and reject"
-    if answer.kind == "replace" and not _is_json(answer.data):
-        return "replace without data that is JSON"
-    if answer.kind != "replace" and answer.data:
-        return f"{answer.kind} with data, which only replace has"
-    if answer.kind != "reject" and answer.reason:
-        return f"{answer.kind} with a reason, which only reject has"
-    return ""
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        check_json(data)
-    except InvalidJson:
-        return False
-    return True
+def closed(name: str) -> Unreached:
+    """What an endpoint raises that was closed."""
+    return Unreached(f"The processor at {name} is not asked any more.")
 
 
 def late(name: str, seconds: float) -> str:

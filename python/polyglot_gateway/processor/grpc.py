@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Literal
@@ -13,9 +14,8 @@ from gevent import monkey
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
-from polyglot_gateway.processor.endpoint import BATCH_BYTES, Busy, Unreached, late, verdicts_of
-from polyglot_gateway.processor.grpc_wire import answer_of, event_message
-from polyglot_gateway.processor.proto.processor_pb2 import Events
+from polyglot_gateway.processor.endpoint import Busy, Unreached, closed, late, verdicts_on
+from polyglot_gateway.processor.grpc_wire import read_verdicts, write_events
 from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
 
 _CONNECTIONS = 4
@@ -48,7 +48,7 @@ class GrpcEndpoint:
             connect_seconds: An attempt to connect takes that long, at most.
         """
         if monkey.is_module_patched("threading"):
-            grpc.experimental.gevent.init_gevent()
+            _wait_as_gevent_does()
         target = address.with_port(port)
         self.name = f"grpc://{target}"
         self._metadata = (("authorization", address.authorization),) if address.authorization else ()
@@ -59,14 +59,14 @@ class GrpcEndpoint:
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
-        request = Events(events=map(event_message, events))
+        batch = write_events(events)
         try:
-            answer = next(self._next_stub).ProcessBatch(request, timeout=seconds, metadata=self._metadata)
+            answer = next(self._next_stub).ProcessBatch(batch, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._unavailable(error, seconds) from error
         except ValueError as error:  # the channels are closed
-            raise Unreached(f"The processor at {self.name} is not asked any more.") from error
-        return verdicts_of(self.name, events, map(answer_of, answer.verdicts))
+            raise closed(self.name) from error
+        return verdicts_on(events, self.name, read_verdicts, answer)
 
     def close(self) -> None:
         """Close its connections. Idempotent."""
@@ -87,9 +87,13 @@ class GrpcEndpoint:
         return ProcessorUnavailable(f"The processor at {self.name} broke off or refused, with the status {code.name}.")
 
 
+@functools.cache
+def _wait_as_gevent_does() -> None:
+    grpc.experimental.gevent.init_gevent()
+
+
 def _options(connect_seconds: float) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_send_message_length", 2 * BATCH_BYTES),
         ("grpc.max_receive_message_length", MOST_BYTES),
         # The breaker says when to try again; then gRPC must not be waiting for a time of its own.
         ("grpc.initial_reconnect_backoff_ms", 100),

@@ -2,56 +2,83 @@
 
 from __future__ import annotations
 
-from polyglot_gateway.processor.base import Event, Verdict
-from polyglot_gateway.processor.endpoint import Answer
+from collections.abc import Iterable, Sequence
+
+from polyglot_gateway.processor.base import ACCEPT, Event, Verdict
 from polyglot_gateway.processor.proto import processor_pb2
 
-_KINDS = {
-    "accept": processor_pb2.Verdict.ACCEPT,
-    "replace": processor_pb2.Verdict.REPLACE,
-    "reject": processor_pb2.Verdict.REJECT,
-}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+_ACCEPT = processor_pb2.Verdict.ACCEPT
+_REPLACE = processor_pb2.Verdict.REPLACE
+_REJECT = processor_pb2.Verdict.REJECT
 
 
-def event_of(message: processor_pb2.Event) -> Event:
-    """The event in a message."""
-    return Event(
-        message.id,
-        message.app_id,
-        message.channel,
-        message.type,
-        message.data,
-        message.ts,
-        message.user_id,
-        message.source_ip,
-    )
+def read_events(messages: Iterable[processor_pb2.Event]) -> list[Event]:
+    """Read a batch."""
+    return [
+        Event(
+            message.id,
+            message.app_id,
+            message.channel,
+            message.type,
+            message.data,
+            message.ts,
+            message.user_id,
+            message.source_ip,
+        )
+        for message in messages
+    ]
 
 
-def verdict_message(event: Event, verdict: Verdict) -> processor_pb2.Verdict:
-    """The verdict on an event as a message."""
-    return processor_pb2.Verdict(
-        id=event.id,
-        kind=_KINDS[verdict.kind],
-        data=verdict.data if verdict.kind == "replace" else b"",
-        reason=verdict.reason if verdict.kind == "reject" else "",
-    )
+def write_events(events: Sequence[Event]) -> processor_pb2.Events:
+    """Write a batch."""
+    batch = processor_pb2.Events()
+    add = batch.events.add
+    for id, app, channel, type, data, timestamp, user_id, source_ip in events:
+        add(
+            id=id,
+            app_id=app,
+            channel=channel,
+            type=type,
+            data=data,
+            ts=timestamp,
+            user_id=user_id,
+            source_ip=source_ip,
+        )
+    return batch
 
 
-def event_message(event: Event) -> processor_pb2.Event:
-    """The event as a message."""
-    return processor_pb2.Event(
-        id=event.id,
-        app_id=event.app,
-        channel=event.channel,
-        type=event.type,
-        data=event.data,
-        ts=event.timestamp,
-        user_id=event.user_id,
-        source_ip=event.source_ip,
-    )
+def read_verdicts(message: processor_pb2.Verdicts) -> tuple[list[str], list[Verdict]]:
+    """Read the ids of events, and the verdicts on them.
+
+    Raises:
+        ValueError: One of them is of no kind that is known.
+    """
+    ids, verdicts = [], []
+    for found in message.verdicts:
+        ids.append(found.id)
+        verdicts.append(_verdict_of(found))
+    return ids, verdicts
 
 
-def answer_of(message: processor_pb2.Verdict) -> Answer:
-    """What a message says of an event; an empty kind when it is none that is known."""
-    return Answer(message.id, _NAMES.get(message.kind, ""), message.data, message.reason)
+def write_verdicts(events: Sequence[Event], verdicts: Sequence[Verdict]) -> processor_pb2.Verdicts:
+    """Write the verdicts on a batch."""
+    batch = processor_pb2.Verdicts()
+    for event, verdict in zip(events, verdicts, strict=True):
+        if verdict.kind == "replace":
+            batch.verdicts.add(id=event.id, kind=_REPLACE, data=verdict.data)
+        elif verdict.kind == "reject":
+            batch.verdicts.add(id=event.id, kind=_REJECT, reason=verdict.reason)
+        else:
+            batch.verdicts.add(id=event.id, kind=_ACCEPT)
+    return batch
+
+
+def _verdict_of(found: processor_pb2.Verdict) -> Verdict:
+    kind = found.kind
+    if kind == _ACCEPT:
+        return ACCEPT
+    if kind == _REPLACE:
+        return Verdict("replace", found.data)
+    if kind == _REJECT:
+        return Verdict("reject", reason=found.reason)
+    raise ValueError("no verdict")

@@ -7,49 +7,23 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Literal
 
-import msgspec
 import urllib3
 from gevent import Timeout, monkey
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
-from polyglot_gateway.processor.endpoint import Answer, Unreached, late, verdicts_of
+from polyglot_gateway.processor.endpoint import Unreached, closed, late, verdicts_on
 from polyglot_gateway.processor.http_pool import Pool, TlsPool
-
-
-class _Meta(msgspec.Struct):
-    user_id: str
-    ts: str
-    source_ip: str
-
-
-class _Event(msgspec.Struct):
-    id: str
-    app_id: str
-    channel: str
-    type: str
-    data: msgspec.Raw
-    meta: _Meta
-
-
-class _Request(msgspec.Struct):
-    events: list[_Event]
-
-
-class _Verdict(msgspec.Struct):
-    id: str
-    verdict: str
-    data: msgspec.Raw = msgspec.Raw()
-    reason: str = ""
-
-
-class _Answer(msgspec.Struct):
-    verdicts: list[_Verdict]
-
-
-_answer = msgspec.json.Decoder(_Answer)
+from polyglot_gateway.processor.json_wire import read_verdicts, write_events
 
 
 class HttpEndpoint:
@@ -82,10 +56,12 @@ class HttpEndpoint:
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
-        body = _request(events)
+        body = write_events(events)
         try:
             with _interrupted_after(seconds):
                 answer = self._exchange(body, seconds)
+        except ClosedPoolError as error:
+            raise closed(self.name) from error
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise Unreached(f"The processor at {self.name} cannot be reached: {_reason(error)}.") from error
         except (ReadTimeoutError, TimeoutError) as error:
@@ -94,13 +70,7 @@ class HttpEndpoint:
             raise ProcessorUnavailable(f"The processor at {self.name} is not trusted: {_reason(error)}.") from error
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise ProcessorUnavailable(f"The processor at {self.name} broke off: {_reason(error)}.") from error
-        try:
-            verdicts = _answer.decode(answer).verdicts
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise ProcessorUnavailable(
-                f"The processor at {self.name} answered something else than verdicts."
-            ) from error
-        return verdicts_of(self.name, events, (Answer(v.id, v.verdict, bytes(v.data), v.reason) for v in verdicts))
+        return verdicts_on(events, self.name, read_verdicts, answer)
 
     def close(self) -> None:
         """Close its connections. Idempotent."""
@@ -123,24 +93,6 @@ class HttpEndpoint:
         finally:
             # A connection whose answer was read to its end is in the pool again, and stays open.
             response.close()
-
-
-def _request(events: Sequence[Event]) -> bytes:
-    return msgspec.json.encode(
-        _Request(
-            [
-                _Event(
-                    event.id,
-                    event.app,
-                    event.channel,
-                    event.type,
-                    msgspec.Raw(event.data),
-                    _Meta(event.user_id, event.timestamp, event.source_ip),
-                )
-                for event in events
-            ]
-        )
-    )
 
 
 @contextlib.contextmanager

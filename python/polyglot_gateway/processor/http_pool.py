@@ -1,4 +1,4 @@
-"""urllib3's pool of connections, with a time limit for a whole answer."""
+"""urllib3's pool of connections, with the time limits that it lacks: for a whole answer, and for lying idle."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from typing import Any
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
+
+IDLE_SECONDS = 4
+"""A connection that lay idle for longer is not used again: the service may be closing it while a batch is on its way.
+Most services wait longer than this."""
 
 
 class _Reader(io.RawIOBase):
@@ -46,10 +50,19 @@ class _Answer(http.client.HTTPResponse):
 class _WholeAnswer(HTTPConnection):
     """Takes urllib3's limit for one read as that for the whole answer, its head included."""
 
+    answered_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether another request may be sent; asked when it is taken out of the pool."""
+        return time.monotonic() - self.answered_at < IDLE_SECONDS and super().is_connected
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         assert isinstance(self.timeout, float)
         self.response_class = functools.partial(_Answer, deadline=time.monotonic() + self.timeout)  # type: ignore[assignment]
-        return super().getresponse()
+        response = super().getresponse()
+        self.answered_at = time.monotonic()
+        return response
 
 
 class _TlsWholeAnswer(_WholeAnswer, HTTPSConnection):

@@ -8,101 +8,156 @@ verdicts {"verdicts":[…]}
 ```
 
 `data` is never converted: the bytes between the commas are those of Event.data and Verdict.data. Members that are not
-listed are ignored; `meta`, its members and their values may be missing or null.
+listed are ignored; `meta`, its members, `reason` and what a verdict's kind does not have may be missing or null.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Literal, TypeVar
 
-from polyglot_gateway.errors import InvalidEvent
-from polyglot_gateway.processor.base import Event, Verdict
-from polyglot_gateway.processor.json_cursor import JsonCursor
-from polyglot_gateway.processor.text import is_text
+import msgspec
 
-_TEXTS = ("id", "app_id", "channel", "type")
-_META = ("ts", "user_id", "source_ip")
+from polyglot_gateway._core import check_json
+from polyglot_gateway.errors import InvalidEvent, InvalidJson
+from polyglot_gateway.processor.base import ACCEPT, Event, Verdict
 
 
-def parse_event(body: bytes) -> Event:
+class _Meta(msgspec.Struct):
+    user_id: str | None = None
+    ts: str | None = None
+    source_ip: str | None = None
+
+
+class _Event(msgspec.Struct):
+    id: str
+    app_id: str
+    channel: str
+    type: str
+    data: msgspec.Raw
+    meta: _Meta | None = None
+
+
+class _Events(msgspec.Struct):
+    events: list[_Event]
+
+
+class _Verdict(msgspec.Struct, omit_defaults=True):
+    id: str
+    verdict: Literal["accept", "replace", "reject"]
+    data: msgspec.Raw = msgspec.Raw()
+    reason: str | None = None
+
+
+class _Verdicts(msgspec.Struct):
+    verdicts: list[_Verdict]
+
+
+_NO_META = _Meta()
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_event = msgspec.json.Decoder(_Event)
+_events = msgspec.json.Decoder(_Events)
+_verdicts = msgspec.json.Decoder(_Verdicts)
+
+_T = TypeVar("_T")
+
+
+def read_event(body: bytes) -> Event:
     """Read one event.
 
     Raises:
         InvalidJson: The body is not JSON.
         InvalidEvent: It is no event.
     """
-    cursor = JsonCursor(body)
-    event = _event(cursor)
-    cursor.end()
-    return event
+    return _event_of(_read(_event, body))
 
 
-def parse_events(body: bytes) -> list[Event]:
+def read_events(body: bytes) -> list[Event]:
     """Read a batch.
 
     Raises:
         InvalidJson: The body is not JSON.
         InvalidEvent: It is no batch, or one of its events is none.
     """
-    cursor = JsonCursor(body)
-    events: list[Event] | None = None
-    if not cursor.next_is("{"):
-        _refuse(cursor, 'A batch must be an object: {"events":[…]}.')
-    for name in cursor.object():
-        if name != "events":
-            cursor.value()
-        elif not cursor.next_is("["):
-            _refuse(cursor, "The member events must be an array.")
-        else:
-            events = [_event(cursor, f"events[{number}]") for number, _ in enumerate(cursor.array())]
-    cursor.end()
-    if events is None:
-        raise InvalidEvent("A batch needs the member events, an array.")
-    return events
+    return list(map(_event_of, _read(_events, body).events))
+
+
+def write_events(events: Sequence[Event]) -> bytes:
+    """Write a batch."""
+    return msgspec.json.encode(
+        _Events(
+            [
+                _Event(id, app, channel, type, msgspec.Raw(data), _Meta(user_id, timestamp, source_ip))
+                for id, app, channel, type, data, timestamp, user_id, source_ip in events
+            ]
+        )
+    )
+
+
+def read_verdicts(body: bytes) -> tuple[list[str], list[Verdict]]:
+    """Read the ids of events, and the verdicts on them.
+
+    Raises:
+        ValueError: The body is something else.
+    """
+    try:
+        found = _decode(_verdicts, body).verdicts
+    except _NOT_JSON as error:
+        raise ValueError("no verdicts") from error
+    return [verdict.id for verdict in found], list(map(_verdict_of, found))
 
 
 def write_verdict(event: Event, verdict: Verdict) -> bytes:
     """Write the verdict on an event."""
-    members = {"id": event.id, "verdict": verdict.kind}
-    if verdict.kind == "reject":
-        members["reason"] = verdict.reason
-    written = json.dumps(members, separators=(",", ":")).encode()
-    return b'%s,"data":%s}' % (written[:-1], verdict.data) if verdict.kind == "replace" else written
+    return msgspec.json.encode(_on(event, verdict))
 
 
 def write_verdicts(events: Sequence[Event], verdicts: Sequence[Verdict]) -> bytes:
     """Write the verdicts on a batch."""
-    return b'{"verdicts":[%s]}' % b",".join(map(write_verdict, events, verdicts))
+    return msgspec.json.encode(_Verdicts(list(map(_on, events, verdicts))))
 
 
-def _refuse(cursor: JsonCursor, reason: str) -> NoReturn:
-    cursor.value()  # for what is no JSON at all
-    raise InvalidEvent(reason)
+def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    try:
+        return _decode(decoder, body)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(f"{error}.") from error
+    except _NOT_JSON as error:
+        check_json(body)  # knows the place, and says it as the gateway does
+        raise InvalidJson(f"{error}.") from error
 
 
-def _event(cursor: JsonCursor, what: str = "event") -> Event:
-    if not cursor.next_is("{"):
-        _refuse(cursor, f"{what} must be an object.")
-    values: dict[str, Any] = {}
-    data = b""
-    for name in cursor.object():
-        values[name], written = cursor.value()
-        if name == "data":
-            data = written
-    for name in _TEXTS:
-        if not is_text(values.get(name)):
-            raise InvalidEvent(f"{what} needs the member {name}, a string.")
-    if not data:
-        raise InvalidEvent(f"{what} needs the member data, any JSON.")
-    meta = values.get("meta")
-    meta = {} if meta is None else meta
-    if not isinstance(meta, dict):
-        raise InvalidEvent(f"The member meta of {what} must be an object.")
-    found = {name: meta.get(name) for name in _META}
-    for name, value in found.items():
-        if not (value is None or is_text(value)):
-            raise InvalidEvent(f"The member meta.{name} of {what} must be a string or null.")
-    timestamp, user_id, source_ip = (found[name] or "" for name in _META)
-    return Event(values["id"], values["app_id"], values["channel"], values["type"], data, timestamp, user_id, source_ip)
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    body.decode()  # msgspec does not look at the text of members that it ignores
+    return decoder.decode(body)
+
+
+def _event_of(found: _Event) -> Event:
+    meta = found.meta or _NO_META
+    return Event(
+        found.id,
+        found.app_id,
+        found.channel,
+        found.type,
+        bytes(found.data),
+        meta.ts or "",
+        meta.user_id or "",
+        meta.source_ip or "",
+    )
+
+
+def _verdict_of(found: _Verdict) -> Verdict:
+    if found.verdict == "accept":
+        return ACCEPT
+    if found.verdict == "replace":
+        return Verdict("replace", bytes(found.data))
+    return Verdict("reject", reason=found.reason or "")
+
+
+def _on(event: Event, verdict: Verdict) -> _Verdict:
+    if verdict.kind == "replace":
+        return _Verdict(event.id, "replace", msgspec.Raw(verdict.data))
+    if verdict.kind == "reject":
+        return _Verdict(event.id, "reject", reason=verdict.reason)
+    return _Verdict(event.id, "accept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -51,9 +52,10 @@ class Meters(Collector):
 
     def answered(self, verdicts: Sequence[Verdict], seconds: float) -> None:
         """Count what the function gave, and how long it took."""
+        kinds = Counter(verdict.kind for verdict in verdicts)
         with self._record.locked() as record:
-            for verdict in verdicts:
-                record[f"verdicts.{verdict.kind}"] += 1
+            for kind, count in kinds.items():
+                record[f"verdicts.{kind}"] += count
             record["seconds"] += seconds
             record["durations"][np.searchsorted(_BOUNDS, seconds)] += 1
 
@@ -66,10 +68,6 @@ class Meters(Collector):
         """Return all figures in the format that `accept` (an Accept header) asks for, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing; asked when this is registered."""
-        return ()
 
     def collect(self) -> Iterable[Metric]:
         """All figures, for prometheus-client."""

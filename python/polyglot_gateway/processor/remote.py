@@ -41,12 +41,15 @@ class Way:
             raise self._refused()
         deadline = time.monotonic() + seconds
         if not self._free.acquire(timeout=seconds / 2):
-            raise Busy(f"All connections to the processor at {self.endpoint.name} are busy.")
+            raise self._busy()
         try:
+            left = deadline - time.monotonic()
+            if left <= 0:  # others have held up this process
+                raise self._busy()
             admission = self.breaker.admit()
             if admission is None:
                 raise self._refused()
-            return self._ask(events, deadline - time.monotonic(), admission)
+            return self._ask(events, left, admission)
         finally:
             self._free.release()
 
@@ -64,6 +67,9 @@ class Way:
             raise
         self.breaker.succeeded(admission)
         return verdicts
+
+    def _busy(self) -> Busy:
+        return Busy(f"All connections to the processor at {self.endpoint.name} are busy.")
 
     def _refused(self) -> Unreached:
         return Unreached(f"The processor at {self.endpoint.name} {self.breaker.refusal()}")

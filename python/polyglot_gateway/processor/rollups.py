@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,8 +121,8 @@ def _add(row: Any, found: list[tuple[int, str]], second: int) -> None:
     row["sizes"][places] = sizes[-SAMPLE:]
     row["events"] += len(sizes)
     row["bytes"] += int(sizes.sum(dtype="i8"))
-    for _, counted in found:
-        row[counted] += 1
+    for counted, count in Counter(counted for _, counted in found).items():
+        row[counted] += count
     place = second % _SECONDS
     if row["seconds"][place] != second:
         row["seconds"][place] = second

@@ -12,6 +12,9 @@ from polyglot_gateway.processor.embedded import EmbeddedProcessor
 from polyglot_gateway.processor.meters import Meters
 from polyglot_gateway.processor.rollups import Rollups
 
+MOST_CALLS = 32
+"""That a worker gives to the function at once, over each protocol; further ones wait."""
+
 
 def accept_all(events: Sequence[Event]) -> list[Verdict]:
     """The function that runs when none is given."""

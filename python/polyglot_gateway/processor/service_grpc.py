@@ -15,18 +15,20 @@ from grpc_reflection.v1alpha import reflection
 
 from polyglot_gateway.errors import ProcessorUnavailable, RequestError
 from polyglot_gateway.processor.base import MOST_BYTES
-from polyglot_gateway.processor.grpc_wire import event_of, verdict_message
+from polyglot_gateway.processor.grpc_wire import read_events, write_verdicts
 from polyglot_gateway.processor.problems import PROBLEMS
 from polyglot_gateway.processor.proto import processor_pb2, processor_pb2_grpc
-from polyglot_gateway.processor.service import Service
+from polyglot_gateway.processor.service import MOST_CALLS, Service
 
-MOST_CALLS = 32
-"""That a worker answers at once; a further one is refused rather than kept waiting past its deadline."""
+MOST_WAITING = 256
+"""Calls that a worker keeps until one of MOST_CALLS ends, or their deadline comes: with those, what a dozen workers of
+gateways have under way at most, should all be connected to this one. A further one is refused."""
 
 MOST_STREAMS = 16
 """That a worker has at once; each holds a thread as long as it is open."""
 
-_THREADS = MOST_CALLS + MOST_STREAMS + 8  # the rest is for health and reflection, which answer under any load
+# The rest is for health and reflection, which answer under any load.
+_THREADS = MOST_CALLS + MOST_WAITING + MOST_STREAMS + 8
 
 NAME = processor_pb2.DESCRIPTOR.services_by_name["Processor"].full_name
 
@@ -98,25 +100,23 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
         self._service = service
         self._lock = threading.Lock()
         self._waiting: set[grpc.ServicerContext] = set()
-        self._calls = threading.BoundedSemaphore(MOST_CALLS)
+        self._calls = threading.BoundedSemaphore(MOST_CALLS + MOST_WAITING)
         self._streams = threading.BoundedSemaphore(MOST_STREAMS)
+        self._running = threading.BoundedSemaphore(MOST_CALLS)
         self._ending = False
 
     def Process(self, request: processor_pb2.Event, context: grpc.ServicerContext) -> processor_pb2.Verdict:
-        with self._place(self._calls, context):
-            (verdict,) = self._verdicts([request], context)
-            return verdict
+        return self._call([request], context).verdicts[0]
 
     def ProcessBatch(self, request: processor_pb2.Events, context: grpc.ServicerContext) -> processor_pb2.Verdicts:
-        with self._place(self._calls, context):
-            return processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
+        return self._call(request.events, context)
 
     def ProcessStream(
         self, requests: Iterator[processor_pb2.Events], context: grpc.ServicerContext
     ) -> Iterator[processor_pb2.Verdicts]:
         with self._place(self._streams, context):
             while (request := self._next(requests, context)) is not None:
-                yield processor_pb2.Verdicts(verdicts=self._verdicts(request.events, context))
+                yield self._verdicts(request.events, context)
 
     def end_streams(self) -> None:
         """End the streams on which nothing is under way now, and each other one after its next answer."""
@@ -125,11 +125,24 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
             for context in self._waiting:
                 context.cancel()
 
+    def _call(self, messages: Iterable[processor_pb2.Event], context: grpc.ServicerContext) -> processor_pb2.Verdicts:
+        with self._place(self._calls, context):
+            if not self._running.acquire(timeout=min(context.time_remaining(), threading.TIMEOUT_MAX)):
+                context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The time was over before its turn came.")
+            try:
+                if not context.is_active():
+                    context.abort(grpc.StatusCode.CANCELLED, "The caller went away before its turn came.")
+                return self._verdicts(messages, context)
+            finally:
+                self._running.release()
+
     @contextlib.contextmanager
     def _place(self, places: threading.Semaphore, context: grpc.ServicerContext) -> Iterator[None]:
         if not places.acquire(blocking=False):
             self._refuse(
-                context, "overloaded", f"A worker has {MOST_CALLS} calls and {MOST_STREAMS} streams at once, at most."
+                context,
+                "overloaded",
+                f"A worker has {MOST_CALLS + MOST_WAITING} calls and {MOST_STREAMS} streams at once, at most.",
             )
         try:
             yield
@@ -151,8 +164,8 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
 
     def _verdicts(
         self, messages: Iterable[processor_pb2.Event], context: grpc.ServicerContext
-    ) -> list[processor_pb2.Verdict]:
-        events = [event_of(message) for message in messages]
+    ) -> processor_pb2.Verdicts:
+        events = read_events(messages)
         try:
             verdicts = self._service.process(events, "grpc")
         except RequestError as error:
@@ -162,7 +175,7 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
         except Exception as error:
             _log.error("unexpected error", exc_info=error)
             self._refuse(context, "internal_error", "The processor failed in a way that was not foreseen.")
-        return [verdict_message(event, verdict) for event, verdict in zip(events, verdicts, strict=True)]
+        return write_verdicts(events, verdicts)
 
     def _refuse(self, context: grpc.ServicerContext, code: str, message: str) -> NoReturn:
         self._service.meters.failed(code)

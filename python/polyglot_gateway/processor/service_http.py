@@ -10,7 +10,7 @@ import structlog
 
 from polyglot_gateway.errors import GatewayError, InvalidJson, PayloadTooLarge, ProcessorUnavailable, RequestError
 from polyglot_gateway.processor.base import MOST_BYTES
-from polyglot_gateway.processor.json_wire import parse_event, parse_events, write_verdict, write_verdicts
+from polyglot_gateway.processor.json_wire import read_event, read_events, write_verdict, write_verdicts
 from polyglot_gateway.processor.problems import MEDIA_TYPE, PROBLEMS, problem_json
 from polyglot_gateway.processor.service import Service
 
@@ -41,7 +41,7 @@ class _Process:
         self._service = service
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        event = parse_event(_body(req))
+        event = read_event(_body(req))
         (verdict,) = self._service.process([event], "http")
         resp.data = write_verdict(event, verdict)
 
@@ -51,7 +51,7 @@ class _ProcessBatch:
         self._service = service
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        events = parse_events(_body(req))
+        events = read_events(_body(req))
         resp.data = write_verdicts(events, self._service.process(events, "http"))
 
 

@@ -18,16 +18,13 @@ from polyglot_gateway.loading import load_function
 from polyglot_gateway.processor.grpc_extra import require_grpc
 from polyglot_gateway.processor.meters import Meters
 from polyglot_gateway.processor.rollups import Rollups
-from polyglot_gateway.processor.service import Service, accept_all
+from polyglot_gateway.processor.service import MOST_CALLS, Service, accept_all
 from polyglot_gateway.processor.service_http import WsgiApp, create_app
 
 if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
     from polyglot_gateway.processor.service_grpc import GrpcServer
-
-THREADS = 32
-"""Requests that a worker answers at once over HTTP."""
 
 KEEPALIVE_SECONDS = 75
 """Longer than clients keep an idle connection, so that it is they who close it and never in the middle of a request."""
@@ -72,7 +69,7 @@ class ProcessorServer(BaseApplication):
             "bind": [self._options.http] if self._options.http else [],
             "workers": self._options.workers,
             "worker_class": "gthread",
-            "threads": THREADS,
+            "threads": MOST_CALLS,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "logger_class": self._options.logger,

@@ -47,6 +47,17 @@ def test_threads_do_not_wait_for_each_other(kind, service, event):
         assert time.monotonic() - begin < 8 * 0.5
 
 
+def test_all_that_an_ordinary_deployment_has_under_way_at_once_is_answered(kind, service, event):
+    """Three gateways with two workers each, whose connections are all to one worker of one processor."""
+    with contextlib.ExitStack() as stack:
+        processors = [
+            stack.enter_context(contextlib.closing(open_elsewhere(kind, service, timeout=20))) for _ in range(6)
+        ]
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(120))
+        asked = [pool.submit(processor.process, [event("wait", b"0.2")]) for processor in 20 * processors]
+        assert [answer.result() for answer in asked] == [[ACCEPT]] * 120
+
+
 def test_one_that_is_killed_in_a_batch_has_got_it_once_and_is_found_again(kind, own_service, event):
     sent = event("note", b"60")
     with (

@@ -64,7 +64,14 @@ def test_data_may_grow(processor, event):
     assert [len(verdict.data) for verdict in verdicts] == [1_000_002] * 10
 
 
-@pytest.mark.parametrize("what", ["raise", "broken", "none", "fewer", "more"])
+def test_data_that_is_no_json_is_refused_with_its_event_and_no_other(processor, event):
+    first, broken, last = processor.process([event(), event("broken"), event("echo", b"1.10")])
+    assert (first, last) == (ACCEPT, Verdict("replace", b"1.10"))
+    assert broken.kind == "reject"
+    assert broken.reason.startswith("The data that the processor gave is not strict JSON: Byte ")
+
+
+@pytest.mark.parametrize("what", ["raise", "none", "fewer", "more"])
 def test_a_function_that_fails_takes_its_batch_along_and_no_other(processor, event, what):
     with pytest.raises(ProcessorUnavailable, match="processor") as caught:
         processor.process([event(), event(what, b'"4242"')])

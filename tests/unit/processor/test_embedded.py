@@ -1,4 +1,5 @@
 import logging
+import sys
 
 import pytest
 import structlog
@@ -67,6 +68,11 @@ def test_an_exception_is_logged_with_its_traceback_and_told_by_its_name_alone(ev
         EmbeddedProcessor(function).process([event()])
     assert "what nobody else should read" in log.text
     assert "in function" in log.text
+
+
+def test_a_function_that_wants_to_exit_ends_its_batch_alone(event):
+    with pytest.raises(ProcessorUnavailable, match=r"it raised SystemExit\.$"):
+        EmbeddedProcessor(lambda events: sys.exit("what nobody else should read")).process([event()])
 
 
 def test_it_is_always_ready_and_has_no_breaker():

@@ -1,8 +1,9 @@
 import pytest
 
 from polyglot_gateway.errors import ProcessorUnavailable
-from polyglot_gateway.processor.base import MOST_EVENTS, Event, Verdict
-from polyglot_gateway.processor.endpoint import BATCH_BYTES, Answer, batches, verdicts_of
+from polyglot_gateway.processor import grpc_wire, json_wire
+from polyglot_gateway.processor.base import BATCH_BYTES, MOST_EVENTS, Event, reject
+from polyglot_gateway.processor.endpoint import batches, verdicts_on
 
 
 def event(number=0, data=b"{}"):
@@ -26,44 +27,38 @@ def test_batches_are_bounded_in_bytes_and_a_larger_event_goes_alone():
     assert [[one.id[-1] for one in batch] for batch in batches(events)] == [["0"], ["1"], ["2"], ["3"], ["4", "5"]]
 
 
-def test_good_answers_become_verdicts():
-    events = [event(number) for number in range(4)]
-    answers = [
-        Answer("evt_0", "accept", b"", ""),
-        Answer("evt_1", "replace", b"1e999 ", ""),
-        Answer("evt_2", "reject", b"", "no"),
-        Answer("evt_3", "reject", b"", ""),
-    ]
-    assert verdicts_of("there", events, answers) == [
-        Verdict("accept"),
-        Verdict("replace", b"1e999 "),
-        Verdict("reject", reason="no"),
-        Verdict("reject"),
-    ]
+@pytest.mark.parametrize("size", [1, 3000, 1_000_000])
+def test_a_message_is_within_the_bound_with_the_longest_names_there_are(size):
+    ip = "0000:0000:0000:0000:0000:ffff:255.255.255.255"
+    longest = event()._replace(id="e" * 30, app="a" * 64, channel="c" * 200, type="\x01" * 42, source_ip=ip)
+    events = [longest._replace(data=b"1" * size, user_id="u" * size)] * MOST_EVENTS
+    for batch in batches(events):
+        assert len(json_wire.write_events(batch)) < BATCH_BYTES
+        assert grpc_wire.write_events(batch).ByteSize() < BATCH_BYTES
+
+
+def read(answer):
+    if answer is None:
+        raise ValueError("4242 secret")
+    return [f"evt_{number}" for number in answer], [reject(str(number)) for number in answer]
+
+
+def test_good_answers_are_verdicts():
+    assert verdicts_on([event(0), event(1)], "there", read, [0, 1]) == [reject("0"), reject("1")]
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answer", "said"),
     [
-        ([], "0 verdicts for 2 events"),
-        ([Answer("evt_0", "accept", b"", "")], "1 verdicts for 2 events"),
-        ([Answer("evt_0", "accept", b"", "")] * 3, "3 verdicts for 2 events"),
-        (
-            [Answer("evt_1", "accept", b"", ""), Answer("evt_0", "accept", b"", "")],
-            r"another event .* \(verdict 0, from 0\)",
-        ),
-        ([Answer("evt_0", "accept", b"", "")] * 2, r"another event .* \(verdict 1, from 0\)"),
-        ([Answer("evt_0", "ACCEPT", b"", "")] * 2, "none of accept, replace and reject"),
-        ([Answer("evt_0", "replace", b"", "")] * 2, "replace without data"),
-        ([Answer("evt_0", "replace", b"{secret}", "")] * 2, "replace without data that is JSON"),
-        ([Answer("evt_0", "accept", b"secret", "")] * 2, "accept with data"),
-        ([Answer("evt_0", "reject", b"secret", "no")] * 2, "reject with data"),
-        ([Answer("evt_0", "accept", b"", "secret")] * 2, "accept with a reason"),
-        ([Answer("evt_0", "replace", b"1", "secret")] * 2, "replace with a reason"),
+        ([], "0 verdicts on 2 events"),
+        ([0], "1 verdicts on 2 events"),
+        ([0, 1, 4242], "3 verdicts on 2 events"),
+        ([1, 0], "verdicts on other events, or in another order"),
+        ([0, 4242], "verdicts on other events, or in another order"),
+        (None, "something else than verdicts"),
     ],
 )
-def test_anything_else_is_said_with_the_endpoint_and_no_data(answers, said):
-    with pytest.raises(ProcessorUnavailable, match=said) as caught:
-        verdicts_of("http://there:1", [event(0), event(1)], answers)
-    assert caught.value.message.startswith("The processor at http://there:1 answered ")
-    assert "secret" not in caught.value.message
+def test_anything_else_is_said_with_the_endpoint_and_nothing_of_the_answer(answer, said):
+    with pytest.raises(ProcessorUnavailable) as caught:
+        verdicts_on([event(0), event(1)], "http://there:1", read, answer)
+    assert caught.value.message == f"The processor at http://there:1 answered {said}."

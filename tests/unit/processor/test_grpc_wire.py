@@ -1,9 +1,12 @@
 import pytest
 from polyglot_gateway.processor.proto.processor_pb2 import Event as EventMessage
 from polyglot_gateway.processor.proto.processor_pb2 import Verdict as VerdictMessage
+from polyglot_gateway.processor.proto.processor_pb2 import Verdicts
 
 from polyglot_gateway.processor.base import ACCEPT, Verdict, reject, replace
-from polyglot_gateway.processor.grpc_wire import answer_of, event_message, event_of, verdict_message
+from polyglot_gateway.processor.grpc_wire import read_events, read_verdicts, write_events, write_verdicts
+
+VERDICTS = [ACCEPT, replace(b"1.10"), reject("“no”")]
 
 
 def test_an_event_is_read_with_all_that_it_has(event):
@@ -18,7 +21,12 @@ def test_an_event_is_read_with_all_that_it_has(event):
         user_id="user-1",
         source_ip="::1",
     )
-    assert event_of(message) == expected
+    assert read_events([message]) == [expected]
+
+
+def test_events_are_written_as_they_are_read(event):
+    events = [event(b'{"n":1.10}'), event(b"2", 2)]
+    assert read_events(write_events(events).events) == events
 
 
 @pytest.mark.parametrize(
@@ -26,23 +34,26 @@ def test_an_event_is_read_with_all_that_it_has(event):
     [
         (ACCEPT, {"kind": VerdictMessage.ACCEPT}),
         (Verdict("accept", data=b"1", reason="none"), {"kind": VerdictMessage.ACCEPT}),
-        (replace(b"1.10"), {"kind": VerdictMessage.REPLACE, "data": b"1.10"}),
-        (reject("“no”"), {"kind": VerdictMessage.REJECT, "reason": "“no”"}),
+        (Verdict("replace", data=b"1.10", reason="none"), {"kind": VerdictMessage.REPLACE, "data": b"1.10"}),
+        (Verdict("reject", data=b"1", reason="“no”"), {"kind": VerdictMessage.REJECT, "reason": "“no”"}),
     ],
 )
 def test_a_verdict_is_written_with_what_its_kind_has(event, verdict, members):
-    assert verdict_message(event(), verdict) == VerdictMessage(id="evt_1", **members)
+    assert write_verdicts([event()], [verdict]) == Verdicts(verdicts=[VerdictMessage(id="evt_1", **members)])
 
 
-def test_an_event_is_written_as_it_is_read(event):
-    assert event_of(event_message(event(b'{"n":1.10}'))) == event(b'{"n":1.10}')
+def test_verdicts_are_read_as_they_were_written(event):
+    written = write_verdicts([event(number=n) for n in range(3)], VERDICTS)
+    assert read_verdicts(written) == (["evt_0", "evt_1", "evt_2"], VERDICTS)
 
 
-@pytest.mark.parametrize("verdict", [ACCEPT, replace(b"1.10"), reject("“no”")])
-def test_a_verdict_is_read_as_it_was_written(event, verdict):
-    assert answer_of(verdict_message(event(), verdict)) == ("evt_1", *verdict)
+@pytest.mark.parametrize(("kind", "verdict"), list(enumerate(VERDICTS, VerdictMessage.ACCEPT)))
+def test_of_a_verdict_counts_what_its_kind_has(kind, verdict):
+    message = VerdictMessage(id="evt_1", kind=kind, data=b"1.10", reason="“no”")
+    assert read_verdicts(Verdicts(verdicts=[message])) == (["evt_1"], [verdict])
 
 
 @pytest.mark.parametrize("kind", [0, 99])
-def test_a_verdict_that_says_nothing_known_has_no_kind(kind):
-    assert answer_of(VerdictMessage(id="evt_1", kind=kind)).kind == ""
+def test_what_says_nothing_known_is_no_verdict(kind):
+    with pytest.raises(ValueError, match="no verdict"):
+        read_verdicts(Verdicts(verdicts=[VerdictMessage(id="evt_1", kind=kind)]))

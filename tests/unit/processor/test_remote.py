@@ -269,6 +269,15 @@ def test_an_endpoint_that_is_busy_is_asked_again():
     assert failures(processor) == [0, 0]
 
 
+def test_a_batch_whose_time_is_over_before_it_is_sent_is_no_failure_of_the_endpoint():
+    endpoint = Endpoint("http", None)
+    way = Way(endpoint, Breaker(1, 30.0), 1)
+    with pytest.raises(Busy, match="are busy"):
+        way.ask([event()], 1e-9)
+    assert endpoint.asked == 0
+    assert way.breaker.state == "closed"
+
+
 def test_one_who_goes_away_in_the_middle_is_no_failure():
     processor, _, _ = over(KeyboardInterrupt(), None)
     for _ in range(10):

@@ -11,6 +11,7 @@ from tests.serving import PATIENCE, wait_until
 
 from polyglot_gateway.processor import service_grpc
 from polyglot_gateway.processor.base import ACCEPT, MOST_BYTES
+from polyglot_gateway.processor.service import MOST_CALLS
 
 
 def sent(data=b"1", number=1):
@@ -105,7 +106,7 @@ class Gate:
 
     def __call__(self, events):
         self.entered.release()
-        assert self.open.wait(PATIENCE)
+        assert self.open.wait(2 * PATIENCE)  # longer than anything that a test waits for
         return [ACCEPT] * len(events)
 
 
@@ -118,7 +119,7 @@ def gate():
 
 def test_a_call_ends_at_its_deadline_and_its_place_is_free_once_the_function_has_returned(serve, make_service, gate):
     _, stub = serve(make_service(gate))
-    for _ in range(service_grpc.MOST_CALLS):
+    for _ in range(MOST_CALLS):
         with pytest.raises(grpc.RpcError) as caught:
             stub.Process(sent(), timeout=0.01)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
@@ -126,19 +127,59 @@ def test_a_call_ends_at_its_deadline_and_its_place_is_free_once_the_function_has
     wait_until(lambda: stub.Process.future(sent()).exception(PATIENCE) is None, "a free place")
 
 
-def test_calls_beyond_what_it_has_threads_for_are_refused_and_health_is_not(serve, make_service, gate):
+@pytest.fixture
+def full(serve, make_service, gate):
+    """A server whose function has all calls that it gets at once, a stub, and those calls."""
     server, stub = serve(make_service(gate))
-    calls = [stub.Process.future(sent()) for _ in range(service_grpc.MOST_CALLS)]
+    calls = [stub.Process.future(sent()) for _ in range(MOST_CALLS)]
     for _ in calls:
         assert gate.entered.acquire(timeout=PATIENCE)
-    with pytest.raises(grpc.RpcError, match="overloaded") as caught:
-        stub.ProcessBatch(Events(events=[sent()]))
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    return server, stub, calls
+
+
+def health_of(server):
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest()).status
+
+
+def test_calls_beyond_those_that_the_function_gets_at_once_wait_and_health_does_not(full, gate):
+    server, stub, calls = full
+    calls += [stub.Process.future(sent()) for _ in range(service_grpc.MOST_WAITING + 1)]
+    (refused,) = wait_until(lambda: [call for call in calls if call.done()], "a call to be refused")
+    assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.details().startswith("overloaded: ")
+    assert health_of(server) == health_pb2.HealthCheckResponse.SERVING
+    assert not gate.entered.acquire(blocking=False)
     gate.open.set()
-    assert all(call.result(PATIENCE).kind == Verdict.ACCEPT for call in calls)
+    assert all(call.result(PATIENCE) for call in calls if call is not refused)
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_not_given_to_the_function(full, gate):
+    _, stub, calls = full
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Process(sent(), timeout=0.05)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    given_up = stub.Process.future(sent())
+    stub.Process.future(sent(), timeout=0.05).exception(PATIENCE)  # what was sent before has arrived
+    given_up.cancel()
+    stub.Process.future(sent(), timeout=0.05).exception(PATIENCE)
+    gate.open.set()
+    assert all(call.result(PATIENCE) for call in calls)
+    assert stub.Process(sent()).kind == Verdict.ACCEPT
+    assert gate.entered.acquire(blocking=False)
+    assert not gate.entered.acquire(blocking=False)
+
+
+def test_a_call_leaves_its_place_at_its_deadline(monkeypatch, request):
+    monkeypatch.setattr(service_grpc, "MOST_WAITING", 1)
+    _, stub, _ = request.getfixturevalue("full")
+
+    def has_place():
+        call = stub.Process.future(sent(), timeout=0.05)
+        return call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    assert has_place()
+    wait_until(has_place, "the place of a call that has ended")
 
 
 class Requests:
