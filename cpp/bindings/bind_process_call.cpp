@@ -2,6 +2,10 @@
 
 #include <pybind11/stl.h>
 
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
 #include "bind_submission.hpp"
 #include "core/json_text.hpp"
 #include "core/timestamp.hpp"
@@ -29,31 +33,43 @@ py::object event_of(const core::ProcessCall::Event& event) {
               py::str(submission.user_id()), py::str(submission.source_ip()));
 }
 
+enum class Kind : std::uint8_t { accept, replace, reject };
+
 struct Verdict {
-  std::string kind;
-  std::string_view data;
-  std::string_view reason;
+  Kind kind;
+  std::string_view text;  // the data, or the reason
 };
 
-// Of polyglot_gateway.processor.base.Verdict.
-Verdict verdict_of(const py::handle& given) {
-  if (!PyTuple_Check(given.ptr()) || PyTuple_GET_SIZE(given.ptr()) != 3) throw py::type_error("a verdict is a Verdict");
-  const auto parts = py::reinterpret_borrow<py::tuple>(given);
-  Verdict verdict{parts[0].cast<std::string>(), view_of(parts[1].cast<py::bytes>()), parts[2].cast<std::string_view>()};
-  if (verdict.kind != "accept" && verdict.kind != "replace" && verdict.kind != "reject") {
-    throw py::value_error("a verdict is accept, replace or reject");
+std::string_view utf8(PyObject* text) {
+  Py_ssize_t size = 0;
+  const char* const bytes = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &size) : nullptr;
+  if (bytes == nullptr) {
+    PyErr_Clear();
+    throw py::type_error("the kind and the reason of a verdict are text");
   }
-  return verdict;
+  return {bytes, static_cast<std::size_t>(size)};
+}
+
+// Of polyglot_gateway.processor.base.Verdict.
+Verdict verdict_of(PyObject* given) {
+  if (!PyTuple_Check(given) || PyTuple_GET_SIZE(given) != 3) throw py::type_error("a verdict is a Verdict");
+  const std::string_view kind = utf8(PyTuple_GET_ITEM(given, 0));
+  if (kind == "accept") return {Kind::accept, {}};
+  if (kind == "reject") return {Kind::reject, utf8(PyTuple_GET_ITEM(given, 2))};
+  PyObject* const data = PyTuple_GET_ITEM(given, 1);
+  if (kind != "replace") throw py::value_error("a verdict is accept, replace or reject");
+  if (!PyBytes_Check(data)) throw py::type_error("the data of a verdict are bytes");
+  return {Kind::replace, {PyBytes_AS_STRING(data), static_cast<std::size_t>(PyBytes_GET_SIZE(data))}};
 }
 
 void judge(core::ProcessCall& call, const py::list& given) {
   if (given.size() != call.events().size()) throw py::value_error("there must be one verdict for each event");
   std::vector<Verdict> verdicts;  // all are right before the first is heeded
   verdicts.reserve(given.size());
-  for (const py::handle& one : given) verdicts.push_back(verdict_of(one));
+  for (const py::handle& one : given) verdicts.push_back(verdict_of(one.ptr()));
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
-    if (verdicts[i].kind == "replace") call.replace(i, verdicts[i].data);
-    if (verdicts[i].kind == "reject") call.reject(i, verdicts[i].reason);
+    if (verdicts[i].kind == Kind::replace) call.replace(i, verdicts[i].text);
+    if (verdicts[i].kind == Kind::reject) call.reject(i, verdicts[i].text);
   }
 }
 

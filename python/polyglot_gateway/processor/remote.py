@@ -40,7 +40,8 @@ class Way:
         if self.breaker.state == "open":
             raise self._refused()
         deadline = time.monotonic() + seconds
-        if not self._free.acquire(timeout=seconds / 2):
+        # To wait with a time limit costs more, also when nobody has to wait.
+        if not self._free.acquire(blocking=False) and not self._free.acquire(timeout=seconds / 2):
             raise self._busy()
         try:
             left = deadline - time.monotonic()
