@@ -1,6 +1,7 @@
 """The servers, as `polyglot serve` runs them: the same apps, keys and rules, and a data folder each.
 
-The native one also with its events in Redis, where each has a prefix of its own.
+The native one also with its events in Redis, where each has a prefix of its own, and both with a processor that
+changes nothing.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from tests.raw_http import RawConnection
 from tests.redis_server import RedisServer
 from tests.serving import Gateway, free_port
 
-SERVERS = ("wsgi", "native", "native-redis")
+SERVERS = ("wsgi", "native", "native-redis", "native-processor", "wsgi-processor")
 SECRET = "the secret that signs the tokens of the tests, long enough for any algorithm"
 
 KEYS = {
@@ -25,6 +26,12 @@ KEYS = {
     "other": {"other-key": ["publish", "history", "subscribe", "admin"]},
 }
 
+PROCESSOR = """
+from polyglot_gateway.processor.base import replace
+
+def process(events):
+    return [replace(event.data) for event in events]
+"""
 CONFIG = """
 cors_origins = ["https://app.example", "http://localhost:3000"]
 trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]
@@ -68,8 +75,11 @@ def start_server(
         folder: Path = tmp_path_factory.mktemp(name)
         (folder / "polyglot.toml").write_text(_config())
         environment = {"POLYGLOT_ENV": "prod", "JWT_SECRET": SECRET}
-        server, _, engine = name.partition("-")
-        if engine == "redis":
+        server, _, beyond = name.partition("-")
+        if beyond == "processor":
+            (folder / "accepts.py").write_text(PROCESSOR)
+            environment["PROCESSOR_FUNCTION"] = "accepts:process"
+        if beyond == "redis":
             redis: RedisServer = request.getfixturevalue("redis")
             environment |= {"REDIS_URL": redis.url, "REDIS_PREFIX": folder.name}
         started.append(Gateway(folder, free_port(), ("--workers", "2", "--server", server), environment))
