@@ -1,4 +1,4 @@
-"""What a processor gets through, one by one and in batches."""
+"""What a processor gets through, and what it costs a gateway to have events processed before they are kept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from .figures import Bench, Figure, Limit
+from .figures import CHANNEL, Bench, Figure, Limit, quantiles
 from .load import PROCESSED, Measured
+
+RATE = 10_000
 
 
 def processor(bench: Bench) -> Figure:
@@ -40,4 +42,33 @@ def processor(bench: Bench) -> Figure:
     )
 
 
-FIGURES: dict[str, Callable[[Bench], Figure]] = {"processor-grpc": processor}
+def publish(bench: Bench) -> Figure:
+    sides = ("gateway", "processor-gateway")
+    return Figure(
+        "one event in each POST, 50 keep-alive connections, also with a processor over gRPC; the gateway alone",
+        "CPU us",
+        "publishes",
+        {side: partial(bench.wrk, side, f"/apps/demo/channels/{CHANNEL}/publish", "event") for side in sides},
+        (Limit(10, 8, "processor-gateway", "gateway", beyond=True),),
+    )
+
+
+def delay(bench: Bench) -> Figure:
+    def measure(side: str) -> Measured:
+        options = ("--subscribers", "1", "--rate", str(RATE), "--batch", str(PROCESSED))
+        return quantiles(bench.load.fanout(bench.servers[side], "room:processed", *options)["delivery_us"])
+
+    return Figure(
+        f"p99 of deliveries at a fixed {RATE:,} events/s, {PROCESSED} in each POST, kept as they are or by a processor",
+        "us",
+        "deliveries",
+        {side: partial(measure, side) for side in ("gateway", "processor-gateway")},
+        (Limit(5000, 3000, "processor-gateway", "gateway", beyond=True),),
+    )
+
+
+FIGURES: dict[str, Callable[[Bench], Figure]] = {
+    "processor-grpc": processor,
+    "processor-publish": publish,
+    "processor-delay": delay,
+}

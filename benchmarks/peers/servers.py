@@ -189,6 +189,10 @@ class Servers:
         environment = {}
         if name.startswith("redis-gateway"):
             environment["REDIS_URL"] = f"redis://127.0.0.1:{self['redis'].port}"
+        if name == "processor-gateway":
+            processor = self["processor"]
+            environment = {"PROCESSOR_URL": f"http://127.0.0.1:{processor.port}", "USE_GRPC": "true"}
+            environment["PROCESSOR_GRPC_PORT"] = str(processor.grpc_port)
         if name == "gateway" or environment:
             command = [*polyglot, "serve", "--server", self._gateway, "--workers", "1", "--bind", bind]
         elif name == "gunicorn":

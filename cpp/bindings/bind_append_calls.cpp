@@ -75,7 +75,6 @@ void bind_append_calls(py::module_& module) {
            }),
            py::kw_only(), "prefix"_a, "function"_a, "history_size"_a, "keep_ms"_a)
       .def_readonly("history_size", &core::RedisLayout::history_size)
-      .def("stream", &core::RedisLayout::stream, "app"_a, "channel"_a)
       .def(
           "lifetime_ms",
           [](const core::RedisLayout& layout, const OpenGateway& gateway, std::string_view app,

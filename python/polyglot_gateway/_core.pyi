@@ -308,9 +308,6 @@ class RedisLayout:
     def __init__(self, *, prefix: str, function: str, history_size: int, keep_ms: int) -> None:
         """`function` is the name of `append`; a channel is kept `keep_ms` after its last event, or as its rule says."""
 
-    def stream(self, app: str, channel: str) -> str:
-        """The key of the channel's events, in whose slot of a cluster lies all that belongs to it."""
-
     def lifetime_ms(self, gateway: Gateway, app: str, channel: str) -> int:
         """How long the channel is kept after its last event."""
 

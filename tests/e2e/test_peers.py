@@ -160,10 +160,11 @@ def test_the_peers_are_compared(tmp_path, server):
 def test_redis_and_processors_are_compared(tmp_path):
     report = tmp_path / "redis.json"
     command = [sys.executable, "-m", "benchmarks.peers", "--rounds", "1", "--seconds", "0.3", "--json", str(report)]
-    command += ["--only", "redis-publish", "redis-append", "redis-delivery", "redis-balanced", "processor-grpc"]
+    command += ["--only", "redis-publish", "redis-append", "redis-delivery", "redis-balanced"]
+    command += ["processor-grpc", "processor-publish", "processor-delay"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=100)
     figures = json.loads(report.read_text())["figures"]
-    assert len(figures) == 5
+    assert len(figures) == 7
     for figure in figures.values():
         for rounds in figure["rounds"].values():
             assert next(iter(rounds[0].values())) > 0
