@@ -23,10 +23,12 @@ class ProcessCall {
   ProcessCall(std::span<Submission* const> submissions, RuleOf rule_of)
       : submissions_(submissions.begin(), submissions.end()) {
     for (Submission* submission : submissions) {
-      const auto items = submission->appended_items();
-      for (std::size_t i = 0; i < items.size(); ++i) {
-        const ChannelRule& rule = rule_of(submission->app(), items[i]->channel);
-        if (rule.processor) events_.push_back({submission, items[i], i, rule.max_event_bytes, rule.bypass_processor});
+      std::size_t place = 0;
+      for (const Submission::Item& item : submission->items()) {
+        if (!item.status.ok()) continue;
+        const ChannelRule& rule = rule_of(submission->app(), item.channel);
+        if (rule.processor) events_.push_back({submission, &item, place, rule.max_event_bytes, rule.bypass_processor});
+        ++place;
       }
     }
   }

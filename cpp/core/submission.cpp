@@ -54,15 +54,6 @@ void Submission::serialise(const Origin& origin, EventIds& ids) {
   }
 }
 
-std::vector<const Submission::Item*> Submission::appended_items() const {
-  std::vector<const Item*> items;
-  items.reserve(appends_.size());
-  for (const Item& item : items_) {
-    if (item.status.ok()) items.push_back(&item);
-  }
-  return items;
-}
-
 void Submission::replace_data(std::size_t append, const Item& item, std::string_view data) {
   Append& changed = appends_[append];
   const std::string_view before(changed.envelope.data(), changed.envelope.size());

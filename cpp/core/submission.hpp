@@ -67,8 +67,6 @@ class Submission {
   // Of those that published; empty: unknown.
   const std::string& user_id() const { return user_id_; }
   const std::string& source_ip() const { return source_ip_; }
-  // The item of each append, by its place.
-  std::vector<const Item*> appended_items() const;
   // Puts other data into the event of an append, whose item this is. REQUIRES: they are strict JSON.
   void replace_data(std::size_t append, const Item& item, std::string_view data);
   // Before the engine is asked: refuses the items of appends that have a status, and takes these out.

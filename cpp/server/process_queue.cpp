@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <exception>
+#include <functional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -16,24 +18,18 @@ ProcessQueue::ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, 
   if (!signal_.valid()) throw std::system_error(errno, std::system_category(), "eventfd");
 }
 
-bool ProcessQueue::concerns(const core::Submission& submission) const {
-  return std::any_of(submission.items().begin(), submission.items().end(), [&](const auto& item) {
-    return item.status.ok() && gateway_.rule(submission.app(), item.channel).processor;
-  });
-}
-
-std::vector<std::string> ProcessQueue::places_of(const core::Submission& submission) const {
-  std::vector<std::string> places;
+ProcessQueue::Places ProcessQueue::places_of(const core::Submission& submission) const {
+  const std::hash<std::string_view> hash;
+  Places places;
   for (const auto& item : submission.items()) {
     if (!item.status.ok() || !gateway_.rule(submission.app(), item.channel).processor) continue;
-    std::string place = submission.app() + '/';
-    place.append(item.channel);
-    if (places.empty() || places.back() != place) places.push_back(std::move(place));
+    const std::size_t place = hash(item.channel) * 31 + hash(submission.app());
+    if (places.empty() || places.back() != place) places.push_back(place);
   }
   return places;
 }
 
-core::Status ProcessQueue::push(OwnedSubmission owned, Done done) {
+core::Status ProcessQueue::push(OwnedSubmission owned, Places places, Done done) {
   const std::size_t events = owned.submission->appends().size();
   const std::size_t bytes = owned.texts->size();
   if (events_ + events > kMaxProcessWaiting || bytes_ + bytes > kMaxProcessBytesWaiting) {
@@ -42,7 +38,6 @@ core::Status ProcessQueue::push(OwnedSubmission owned, Done done) {
   events_ += events;
   bytes_ += bytes;
   waiting_events_ += events;
-  std::vector<std::string> places = places_of(*owned.submission);
   waiting_.push_back({std::move(owned), std::move(done), std::move(places), events});
   look();
   return {};
@@ -77,7 +72,7 @@ void ProcessQueue::look_at(Clock::time_point time) {
 // The oldest that may go; nothing when all wait for channels that are away.
 std::shared_ptr<ProcessQueue::Batch> ProcessQueue::next() {
   auto batch = std::make_shared<Batch>();
-  std::unordered_set<std::string> blocked;  // by those that stay, whom nobody may overtake
+  std::unordered_set<std::size_t> blocked;  // by those that stay, whom nobody may overtake
   std::deque<Waiting> stay;
   std::vector<core::Submission*> submissions;
   std::size_t events = 0;
@@ -124,7 +119,7 @@ void ProcessQueue::take_back(Batch& batch) {
   --batches_away_;
   std::exception_ptr failure;  // of one, which is in the way of no other
   for (Waiting& one : batch.waiting) {
-    for (const std::string& place : one.places) places_away_.erase(place);
+    for (const std::size_t place : one.places) places_away_.erase(place);
     bytes_ -= one.owned.texts->size();
     events_ -= one.events;
     try {

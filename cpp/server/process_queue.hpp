@@ -17,7 +17,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -41,11 +40,14 @@ class ProcessQueue {
  public:
   // The verdicts stand in the submission.
   using Done = std::function<void(OwnedSubmission)>;
+  // The channels of events that are to be processed, as hashes: two of the same wait for each other, and no harm is
+  // done.
+  using Places = std::vector<std::size_t>;
   struct Waiting {
     OwnedSubmission owned;
     Done done;
-    std::vector<std::string> places;  // of its events that are to be processed: "app/channel"
-    std::size_t events;               // all of its events, before some were refused
+    Places places;
+    std::size_t events;  // all of its events, before some were refused
   };
   struct Batch {
     std::vector<Waiting> waiting;
@@ -57,10 +59,10 @@ class ProcessQueue {
 
   // Any thread: readable when there may be something to take.
   int fd() const { return signal_.get(); }
-  // Whether the rules want any of its events processed.
-  bool concerns(const core::Submission& submission) const;
-  // REQUIRES: concerns(*owned.submission).
-  core::Status push(OwnedSubmission owned, Done done);
+  // Those that the rules want processed; empty when there are none.
+  Places places_of(const core::Submission& submission) const;
+  // `places` are its own, and not empty.
+  core::Status push(OwnedSubmission owned, Places places, Done done);
   // Null, or what finish() is called with, once, when its call is finished.
   std::shared_ptr<Batch> take();
   void finish(std::shared_ptr<Batch> batch);
@@ -68,7 +70,6 @@ class ProcessQueue {
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::vector<std::string> places_of(const core::Submission& submission) const;
   // Gives out what may go.
   void look();
   void look_at(Clock::time_point time);
@@ -82,7 +83,7 @@ class ProcessQueue {
   bool timer_runs_ = false;
   std::deque<Waiting> waiting_;
   std::size_t waiting_events_ = 0;
-  std::unordered_set<std::string> places_away_;
+  std::unordered_set<std::size_t> places_away_;
   std::size_t batches_away_ = 0;
   Clock::time_point patience_ends_;  // with the batch that went last
   Clock::time_point gather_ends_;

@@ -18,16 +18,18 @@ Publishing::Publishing(boost::asio::io_context& io, core::Gateway& gateway, Hub&
       elsewhere_(elsewhere) {}
 
 Status Publishing::push(OwnedSubmission owned, Done done) {
-  if (!processes_ || !processing_.concerns(*owned.submission)) {
-    if (elsewhere_) return keep(owned, done);
-    boost::asio::post(io_, [this, owned = std::move(owned), done = std::move(done)]() mutable {
-      static_cast<void>(keep(owned, done));
+  ProcessQueue::Places places;
+  if (processes_) places = processing_.places_of(*owned.submission);
+  if (!places.empty()) {
+    return processing_.push(std::move(owned), std::move(places), [this, done = std::move(done)](OwnedSubmission seen) {
+      if (const Status status = keep(seen, done); !status.ok()) done(status, *seen.submission);
     });
-    return {};
   }
-  return processing_.push(std::move(owned), [this, done = std::move(done)](OwnedSubmission processed) {
-    if (const Status status = keep(processed, done); !status.ok()) done(status, *processed.submission);
+  if (elsewhere_) return keep(owned, done);
+  boost::asio::post(io_, [this, owned = std::move(owned), done = std::move(done)]() mutable {
+    static_cast<void>(keep(owned, done));
   });
+  return {};
 }
 
 Status Publishing::keep(OwnedSubmission& owned, const Done& done) {
