@@ -92,7 +92,7 @@ class RedisEngine:
     ) -> Ack:
         """See `Engine`."""
         submission = self.gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self.appender.append(submission, (app, channel))
+        self.appender.append([submission], (app, channel))
         return submission.ack()
 
     def publish_batch(
@@ -106,7 +106,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
-        self.appender.append(submission)
+        self.appender.append([submission])
         return submission.results()
 
     def broadcast(
@@ -114,7 +114,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
-        self.appender.append(submission)
+        self.appender.append([submission])
         return submission.results()
 
     def history(
