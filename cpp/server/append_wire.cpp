@@ -15,6 +15,8 @@
 namespace polyglot::server {
 namespace {
 
+constexpr std::size_t kKeptOutput = std::size_t{1} << 20;  // bytes of memory
+
 std::string place_of(std::string_view app, std::string_view channel) {
   std::string place;
   place.reserve(app.size() + channel.size() + 1);
@@ -53,7 +55,7 @@ void AppendWire::lend(int fd, core::RedisLayout layout, std::chrono::millisecond
 void AppendWire::revoke() {
   lent_.store(false, std::memory_order_release);
   boost::asio::post(io_, [this] {
-    if (connection_.is_open() && !is_lent()) give_up("It is needed elsewhere.");
+    if (connection_.is_open() && !is_lent() && calls_ == nullptr) give_up({});
   });
 }
 
@@ -81,6 +83,7 @@ std::optional<AppendWire::Left> AppendWire::take() {
 bool AppendWire::send() {
   if (!connection_.is_open() || !is_lent()) return false;
   away_ = queue_.take();
+  if (away_.empty()) return true;  // somebody who was woken before was faster
   std::vector<core::Submission*> submissions;
   submissions.reserve(away_.size());
   for (const auto& one : away_) submissions.push_back(one.owned.submission.get());
@@ -177,6 +180,8 @@ void AppendWire::finish() {
     queue_.finish(std::exchange(away_, {}), core::Status());
   }
   in_.clear();
+  if (out_.capacity() > kKeptOutput) std::string().swap(out_);
+  if (!is_lent()) give_up({});
 }
 
 // Whether Redis has answered as it does when all goes well.
@@ -203,7 +208,8 @@ void AppendWire::give_up(std::string trouble) {
 
 void AppendWire::leave(std::string trouble) {
   const std::lock_guard guard(mutex_);
-  left_ = Left{std::exchange(away_, {}), std::exchange(calls_, nullptr), true, in_, std::move(trouble)};
+  left_ =
+      Left{std::exchange(away_, {}), std::exchange(calls_, nullptr), true, std::exchange(in_, {}), std::move(trouble)};
   queue_.signal();
 }
 

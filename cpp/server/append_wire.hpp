@@ -47,7 +47,7 @@ class AppendWire {
   // Sends by a copy of `fd`, on which nobody has anything to come and nobody else reads or writes, and waits so long
   // for answers. std::system_error when there are no descriptors left.
   void lend(int fd, core::RedisLayout layout, std::chrono::milliseconds answer_time);
-  // What is taken from now on is left. What was lent may be used for a moment longer.
+  // Nothing is sent from now on. The answers to what is away are waited for, and then there is no connection any more.
   void revoke();
   bool is_lent() const { return lent_.load(std::memory_order_acquire); }
   // The channel is in its app's list for so long.

@@ -116,20 +116,24 @@ class Server:
     def lend_wire(self, fd: int, layout: RedisLayout, answer_seconds: float) -> None:
         """Let the server's thread append by this connection to Redis, over which nobody else says anything meanwhile.
 
-        What does not go as it should, or is of a channel that is not `listed`, is left to `take_appends`.
+        What does not go as it should, or is of a channel that is not `listed`, is left to `take_appends`. RuntimeError
+        when there are no descriptors left.
         """
 
     def has_wire(self) -> bool:
         """Whether the thread has such a connection; it loses it when it breaks, or says nothing for too long."""
 
     def revoke_wire(self) -> None:
-        """Have all that is not finished yet left to `take_appends`."""
+        """Have all that was not sent yet left to `take_appends`, and the connection let go. Idempotent."""
 
     def listed(self, app: str, channel: str, seconds: float) -> None:
         """The channel is in its app's list for so long."""
 
     def listen(self, fd: int) -> News:
-        """Take over into the history what Redis tells over this connection, which nobody else reads from now on."""
+        """Take over into the history what Redis tells over this connection, which nobody else reads from now on.
+
+        RuntimeError when there are no descriptors left.
+        """
 
     def requests(self) -> int:
         """Requests begun since the start."""
@@ -318,7 +322,8 @@ def replica_events(replica: bytes) -> list[tuple[int, bytes]]:
 class ProcessCall:
     """The events of submissions that a processor sees before they are kept (core/process_call.hpp). For one thread.
 
-    It is judged once, or fails, which is also what becomes of a call that is let go.
+    It is judged once, or fails, which is also what becomes of a call that is let go. After that it has nothing more to
+    say: ValueError.
     """
 
     def __init__(self, gateway: Gateway, submissions: list[Submission]) -> None:

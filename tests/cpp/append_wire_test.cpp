@@ -198,6 +198,26 @@ TEST_F(AppendWireTest, WhatIsRevokedIsNotUsed) {
   EXPECT_EQ(client.answer().status, 503);
 }
 
+TEST_F(AppendWireTest, WhatIsAwayWhenItIsRevokedIsWaitedFor) {
+  lend();
+  Client first(port_);
+  first.send(publish_request("a"));
+  asked("\"offset\":");
+  wire().revoke();
+  Client second(port_);
+  second.send(publish_request("a") + get("/alive"));
+  wait_until([this] { return server_->requests() == 2; }, "the second");
+  say(kept(2));
+  EXPECT_EQ(offset_in(first.answer().body), 2U);
+  std::vector<AppendQueue::Waiting> waiting;
+  wait_until([&] { return !(waiting = server_->appends().take()).empty(); }, "the second event");
+  EXPECT_FALSE(wire().take());
+  char byte = 0;
+  EXPECT_EQ(read(redis_.get(), &byte, 1), 0) << "the connection is let go";
+  server_->appends().finish(std::move(waiting), {core::Code::engine_unavailable, "as an example"});
+  EXPECT_EQ(second.answer().status, 503);
+}
+
 // Redis is slower than the clients: what it does not take yet waits.
 TEST_F(AppendWireTest, LargeEventsAreSentInPieces) {
   lend();

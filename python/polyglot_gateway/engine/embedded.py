@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Engine
 from polyglot_gateway.errors import GatewayError
@@ -45,7 +47,6 @@ class EmbeddedEngine:
             idempotency_keys=idempotency_keys,
             durability=durability,
         )
-        self.append = gateway.append
         self.publish = gateway.publish
         self.publish_batch = gateway.publish_batch
         self.broadcast = gateway.broadcast
@@ -64,6 +65,15 @@ class EmbeddedEngine:
         self.latencies = gateway.latencies
         self.segment = gateway.segment
         self.notices = gateway.notices
+
+    def append(self, submissions: Sequence[_core.Submission]) -> None:
+        """Append what was checked before, in this order, and write into it what became of each event.
+
+        Raises:
+            StorageError: The disk refuses; the events may have been kept or not.
+        """
+        for submission in submissions:
+            self.gateway.append(submission)
 
     def ready(self) -> list[str]:
         """Why the engine cannot serve, one sentence each; empty when it can."""

@@ -92,7 +92,7 @@ class RedisEngine:
     ) -> Ack:
         """See `Engine`."""
         submission = self.gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self.appender.append(submission, (app, channel))
+        self.appender.append([submission], (app, channel))
         return submission.ack()
 
     def publish_batch(
@@ -106,7 +106,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
-        self.appender.append(submission)
+        self.appender.append([submission])
         return submission.results()
 
     def broadcast(
@@ -114,7 +114,7 @@ class RedisEngine:
     ) -> bytes:
         """See `Engine`."""
         submission = self.gateway.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
-        self.appender.append(submission)
+        self.appender.append([submission])
         return submission.results()
 
     def history(
@@ -217,7 +217,7 @@ class RedisEngine:
         if self._spool is None or self._spool.trouble():
             return []
         trouble = self._link.trouble()
-        return [f"{trouble} What is published waits here; nothing can be read."] if trouble else []
+        return [f"{trouble} What is published waits here; only what somebody here follows can be read."] if trouble else []
 
     def spool(self) -> dict[str, int]:
         """Events and bytes that wait on this host; nothing when none ever do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,12 @@ Place = tuple[str, str]
 
 
 class _Job:
-    """One submission on its way."""
+    """Submissions on their way."""
 
-    __slots__ = ("done", "error", "place", "submission")
+    __slots__ = ("done", "error", "place", "submissions")
 
-    def __init__(self, submission: _core.Submission, place: Place | None) -> None:
-        self.submission = submission
+    def __init__(self, submissions: Sequence[_core.Submission], place: Place | None) -> None:
+        self.submissions = submissions
         self.place = place
         self.done = False
         self.error: EngineUnavailable | None = None
@@ -70,13 +70,14 @@ class RedisAppender:
         self._jobs: list[_Job] = []
         self._listed: dict[tuple[str, str], float] = {}
         self._lent: Lent | None = None
+        self._revoke: Callable[[], None] = lambda: None
 
-    def append(self, submission: _core.Submission, place: Place | None = None) -> None:
-        """Append what is submitted, and write into it what became of each event.
+    def append(self, submissions: Sequence[_core.Submission], place: Place | None = None) -> None:
+        """Append what is submitted, in this order, and write into it what became of each event.
 
         Args:
-            submission: From the gateway.
-            place: Of its event, when it has only one; None for a batch.
+            submissions: From the gateway.
+            place: Of their event, when they have only one.
 
         Raises:
             EngineDown: There is no spool, and Redis does not answer. It may have kept the events or not; whoever sends
@@ -85,7 +86,7 @@ class RedisAppender:
         """
         if self._spool is None:
             self._link.check()
-        job = _Job(submission, place)
+        job = _Job(submissions, place)
         with self._gathering:
             self._jobs.append(job)
         if self._sending.acquire(timeout=2 * (CONNECT_SECONDS + ANSWER_SECONDS)):
@@ -123,34 +124,29 @@ class RedisAppender:
         spool = self._spool
         if spool is None:
             return dict(self._send_now(calls).values())
-        if calls.sent() is None:
-            if spool.take_behind(calls):
-                return {}
-            try:
-                self._link.check()
-            except EngineDown as error:
-                spool.take(calls, range(len(calls.channels())), error, unknown=False)
-                return {}
         try:
-            unknown = self._send_now(calls)
-        except EngineDown as error:
-            spool.take(calls, range(len(calls.channels())), error, unknown=True)
-        else:
-            for _, why in list(unknown.values())[:1]:
-                spool.take(calls, unknown, why, unknown=True)
+            self._send_or_spool(spool, calls)
+        finally:
+            # Before these are acknowledged, so that what comes then does not go to Redis before them.
+            if self._is_behind():
+                self._revoke()
         return {}
 
-    def lend(self) -> int | None:
+    def lend(self, revoke: Callable[[], None]) -> int | None:
         """The descriptor of a connection by which the server's thread may append; None where there can be none.
 
         The one before has been taken back.
 
+        Args:
+            revoke: Called when the thread may send nothing more by it, from whatever thread; it does not wait.
+
         Raises:
             EngineDown: Redis does not answer.
         """
-        if self.is_behind():
-            return None
+        self._revoke = revoke
         self._lent = self._link.lend()
+        if self._is_behind():  # also since that connection was asked for
+            self.take_back()
         return None if self._lent is None else self._lent.wire.fileno()
 
     def take_back(self) -> None:
@@ -158,10 +154,6 @@ class RedisAppender:
         if self._lent is not None:
             self._lent.node.drop(self._lent.wire)
             self._lent = None
-
-    def is_behind(self) -> bool:
-        """Whether events wait in the spool, so that none may go to Redis before them."""
-        return self._spool is not None and self._spool.file.events > 0
 
     def listed(self, channels: Iterable[Place]) -> list[tuple[str, str, float]]:
         """Those that are in the lists of their apps, and for how many seconds that is certain."""
@@ -182,6 +174,27 @@ class RedisAppender:
         submission = self._gateway.restore([record.restored() for record in records])
         self._send_now(_core.AppendCalls(self._gateway, self.layout, [submission]))
         return submission.refusals()
+
+    def _is_behind(self) -> bool:
+        """Whether events wait in the spool, so that none may go to Redis before them."""
+        return self._spool is not None and self._spool.file.events > 0
+
+    def _send_or_spool(self, spool: Spool, calls: _core.AppendCalls) -> None:
+        if calls.sent() is None:
+            if spool.take_behind(calls):
+                return
+            try:
+                self._link.check()
+            except EngineDown as error:
+                spool.take(calls, range(len(calls.channels())), error, unknown=False)
+                return
+        try:
+            unknown = self._send_now(calls)
+        except EngineDown as error:
+            spool.take(calls, range(len(calls.channels())), error, unknown=True)
+        else:
+            for _, why in list(unknown.values())[:1]:
+                spool.take(calls, unknown, why, unknown=True)
 
     def _send_now(self, calls: _core.AppendCalls) -> dict[int, tuple[Place, EngineDown]]:
         """As send without a spool; returns the numbers of calls, with their channels."""
@@ -216,7 +229,8 @@ class RedisAppender:
 
     def _send(self, jobs: list[_Job]) -> None:
         try:
-            unknown = self.send(_core.AppendCalls(self._gateway, self.layout, [job.submission for job in jobs]))
+            submissions = [submission for job in jobs for submission in job.submissions]
+            unknown = self.send(_core.AppendCalls(self._gateway, self.layout, submissions))
             for job in jobs:
                 job.error = unknown.get(job.place) if job.place else None
         except BaseException as error:

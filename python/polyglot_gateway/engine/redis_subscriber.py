@@ -40,6 +40,7 @@ class Subscriber:
 
         Raises:
             EngineDown: Redis does not answer, or has just failed.
+            RuntimeError: There are no descriptors left to read by.
         """
         self.node = node
         self.awaited: deque[tuple[bytes, bytes]] = deque()
@@ -48,7 +49,11 @@ class Subscriber:
         self._socket.settimeout(0)
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         plain = not isinstance(self._connection, SSLConnection)
-        self._news = listen(self._socket.fileno()) if listen is not None and plain else None
+        try:
+            self._news = listen(self._socket.fileno()) if listen is not None and plain else None
+        except BaseException:
+            node.release(self._connection)
+            raise
         self._fd = (self._news or self._socket).fileno()
 
     def fileno(self) -> int:

@@ -2,11 +2,9 @@
 
 **Batch in, verdicts out.** A processor gets events that were checked and have not been kept yet, at most `MOST_EVENTS`
 at a time, and gives one verdict for each, in the order of the events. It accepts the event as it is, replaces its
-`data`, or rejects it with a reason that is told to whoever published it. Of a batch each event is on its own.
-
-**Order.** A worker of the native server has the events of a channel processed in the order in which it keeps them,
-those of one batch before those of the next. Other workers do so at the same time, and the WSGI server promises no
-order.
+`data`, or rejects it with a reason that is told to whoever published it. Of a batch each event is on its own. The
+events of one channel come in the order in which they will be kept, those of one batch before those of the next, as far
+as they come from one process and entered it by the same of its two ways, the native server or Falcon.
 
 **Checked like what came in.** Data that replaces an event's is strict JSON and within the size that the channel allows,
 or that event is refused, and no other. Whoever keeps the event checks it, so a processor need not; one that finds it to

@@ -12,12 +12,15 @@ _log = structlog.get_logger("polyglot_gateway.processor")
 
 
 def judge(processor: Processor, call: _core.ProcessCall) -> None:
-    """Give the call the verdicts of the processor, or have it fail."""
-    events = call.events()
+    """Give the call the verdicts of the processor, or have it fail; by any way out, it has come to its end."""
     try:
+        events = call.events()
         call.judge(processor.process(events) if events else [])
     except ProcessorUnavailable as error:
         call.fail(error.code, error.message)
     except Exception as error:
         _log.error("processing failed", exc_info=error)
         call.fail("internal_error", "Processing failed; the gateway's log says why.")
+    except BaseException:  # of a greenlet that is ended, or a time limit of somebody else's
+        call.fail(ProcessorUnavailable.code, "Processing was broken off.")
+        raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Ack, Publisher
-from polyglot_gateway.processor.base import Processor
+from polyglot_gateway.errors import EngineDown
+from polyglot_gateway.processor.base import MOST_EVENTS, Processor
 from polyglot_gateway.processor.judging import judge
 
 
@@ -21,14 +22,29 @@ class AppendingEngine(Protocol):
 
     gateway: _core.Gateway
 
-    def append(self, submission: _core.Submission) -> None:
-        """Append the events, and write what became of each into the submission. Raises: EngineUnavailable."""
+    def append(self, submissions: Sequence[_core.Submission]) -> None:
+        """Append the events in this order, and write what became of each into the submissions. Raises: GatewayError."""
+
+
+class _Job:
+    """A submission on its way.
+
+    Attributes:
+        error: What to say of it whole.
+    """
+
+    __slots__ = ("error", "submission")
+
+    def __init__(self, submission: _core.Submission) -> None:
+        self.submission = submission
+        self.error: Exception | None = EngineDown("Publishing was broken off before its end.")
 
 
 class ProcessingPublisher:
     """Fulfils `Publisher` (engine/base.py). Thread safe.
 
-    While a call of the processor is under way, what comes from other threads gathers, and then goes together.
+    While a turn is under way, what comes from other threads gathers, and has the next one together: it is processed and
+    kept in the order in which it came.
     """
 
     def __init__(self, engine: AppendingEngine, processor: Processor) -> None:
@@ -38,7 +54,7 @@ class ProcessingPublisher:
         self._processor = processor
         self._gathering = threading.Lock()
         self._turn = threading.Lock()
-        self._waiting: list[_core.Submission] = []
+        self._waiting: list[_Job] = []
 
     def publish(
         self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
@@ -71,15 +87,43 @@ class ProcessingPublisher:
         return submission.results()
 
     def _process_and_append(self, submission: _core.Submission) -> None:
+        job = _Job(submission)
         with self._gathering:
-            self._waiting.append(submission)
+            self._waiting.append(job)
         with self._turn:
             with self._gathering:
                 together, self._waiting = self._waiting, []
-            if together:  # else whoever had a turn meanwhile took ours along
-                judge(self._processor, _core.ProcessCall(self._gateway, together))
-        if len(submission):
-            self._append(submission)
+            # Nothing, when whoever had a turn meanwhile took ours along.
+            for jobs in _batches(together):
+                self._take_turn(jobs)
+        if job.error is not None:
+            raise job.error
+
+    def _take_turn(self, jobs: list[_Job]) -> None:
+        judge(self._processor, _core.ProcessCall(self._gateway, [job.submission for job in jobs]))
+        accepted = [job for job in jobs if len(job.submission)]
+        error: Exception | None = None
+        try:
+            if accepted:
+                self._append([job.submission for job in accepted])
+        except Exception as raised:
+            error = raised
+        for job in jobs:
+            job.error = error if job in accepted else None
+
+
+def _batches(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    """Cut into batches of no more events than a processor takes; one request never has more."""
+    batch: list[_Job] = []
+    events = 0
+    for job in jobs:
+        if events + len(job.submission) > MOST_EVENTS:
+            yield batch
+            batch, events = [], 0
+        batch.append(job)
+        events += len(job.submission)
+    if batch:
+        yield batch
 
 
 _: Callable[..., Publisher] = ProcessingPublisher

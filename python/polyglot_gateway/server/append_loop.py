@@ -68,24 +68,25 @@ class AppendLoop:
     def _append(self, calls: _core.AppendCalls) -> None:
         try:
             self._appender.send(calls)
-            self._lend(calls)
         except EngineUnavailable as error:
             calls.fail(error.code, error.message)
         except Exception as error:
             _log.error("appending failed", exc_info=error)
             calls.fail("internal_error", "Appending failed; the gateway's log says why.")
         else:
+            try:
+                self._lend(calls)
+            except Exception as error:  # these events are kept all the same
+                _log.warning("the server's thread got no connection", exc_info=error)
             calls.finish()
 
     def _lend(self, calls: _core.AppendCalls) -> None:
         """See that the thread sends what comes next by itself, where that may be."""
         for listed in self._appender.listed(calls.channels()):
             self._server.listed(*listed)
-        if self._appender.is_behind():
-            self._server.revoke_wire()  # before these are finished, and more can come
-        elif not self._server.has_wire():
+        if not self._server.has_wire():
             self._appender.take_back()
             with contextlib.suppress(EngineUnavailable):
-                descriptor = self._appender.lend()
+                descriptor = self._appender.lend(self._server.revoke_wire)
                 if descriptor is not None:
                     self._server.lend_wire(descriptor, self._appender.layout, ANSWER_SECONDS)

@@ -30,7 +30,7 @@ def appender(link: RedisLink, gateway: _core.Gateway) -> RedisAppender:
 
 def publish(appender: RedisAppender, gateway: _core.Gateway, data: Any, channel: str = "room") -> Any:
     submission = gateway.prepare("demo", channel, json.dumps({"type": "t", "data": data}).encode())
-    appender.append(submission)
+    appender.append([submission])
     return submission.ack()
 
 
@@ -61,7 +61,7 @@ def test_a_batch_beyond_a_calls_bounds_goes_in_several(
     bodies = [json.dumps({"events": [{"channel": "room", "type": "t", "data": n}] * 700}).encode() for n in range(4)]
     submissions = [gateway.prepare_batch("demo", body) for body in bodies]
     with redis.paused():
-        threads = [threading.Thread(target=appender.append, args=(one,)) for one in submissions]
+        threads = [threading.Thread(target=appender.append, args=([one],)) for one in submissions]
         threads[0].start()
         while not appender._sending.locked() or appender._jobs:
             threading.Event().wait(0.001)
@@ -84,7 +84,7 @@ def test_a_refused_channel_does_not_refuse_the_others(
     redis.client.set("p:{demo:wrong}", "no stream")
     body = json.dumps({"channels": ["one", "wrong", "two"], "type": "t", "data": 1}).encode()
     submission = gateway.prepare_broadcast("demo", body)
-    appender.append(submission)
+    appender.append([submission])
     one, wrong, two = json.loads(submission.results())["results"]
     assert (one["offset"], two["offset"]) == (1, 1)
     assert (wrong["code"], wrong["status"]) == ("engine_unavailable", 503)
@@ -119,7 +119,7 @@ def test_the_counters_say_what_became_of_them(appender: RedisAppender, gateway: 
     body = b'{"events":[{"channel":"a","type":"t","data":1},{"channel":"no spaces","type":"t","data":1}]}'
     for _ in range(2):
         submission = gateway.prepare_batch("demo", body, False, "key")
-        appender.append(submission)
+        appender.append([submission])
         submission.results()
     counters = gateway.counters()
     assert (counters["publishes"], counters["replays"], counters["refused.invalid_channel"]) == (1, 1, 2)

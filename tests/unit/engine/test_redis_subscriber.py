@@ -1,10 +1,12 @@
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import hiredis
 import pytest
 from redis.exceptions import ConnectionError
 from tests.redis_server import RedisServer
+from tests.serving import wait_until
 
 from polyglot_gateway.engine.redis_link import RedisLink
 from polyglot_gateway.engine.redis_subscriber import Subscriber
@@ -72,3 +74,13 @@ def test_without_redis_there_is_none(redis: RedisServer, link: RedisLink) -> Non
     redis.kill()
     with pytest.raises(EngineDown):
         Subscriber(link.nodes.of(b"a"))
+
+
+def test_a_connection_that_nobody_can_read_is_let_go(redis: RedisServer, link: RedisLink) -> None:
+    def listen(fd: int) -> NoReturn:
+        raise RuntimeError(f"dup of {fd}: Too many open files")
+
+    before = len(redis.client.client_list())
+    with pytest.raises(RuntimeError):
+        Subscriber(link.nodes.of(b"a"), listen)
+    wait_until(lambda: len(redis.client.client_list()) == before, "the end of the connection")

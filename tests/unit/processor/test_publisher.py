@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gevent import GreenletExit
 from tests.serving import wait_until
 
 from polyglot_gateway import _core
+from polyglot_gateway.engine.base import Ack
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.errors import GatewayError, PayloadTooLarge, ProcessorUnavailable
 from polyglot_gateway.processor.base import ACCEPT, Event, Verdict, reject, replace
@@ -44,6 +46,8 @@ class Stage:
         data = event.json()
         if data == "fail":
             raise RuntimeError
+        if data == "break off":
+            raise GreenletExit
         if data == "bad":
             return reject("it is bad")
         if data == "large":
@@ -54,7 +58,7 @@ class Stage:
         return self.publisher.publish("demo", channel, json.dumps({"type": "t", "data": data}).encode(), **sender)
 
     def kept(self, channel: str = "room") -> list[Any]:
-        return [event["data"] for event in json.loads(self.engine.history("demo", channel))["events"]]
+        return [event["data"] for event in json.loads(self.engine.history("demo", channel, 1000))["events"]]
 
 
 @pytest.fixture
@@ -122,20 +126,59 @@ def test_of_a_batch_each_event_is_on_its_own(stage: Stage) -> None:
     assert stage.kept("e") == [{"was": 2, "by": ""}]
 
 
-def test_what_comes_meanwhile_goes_together(stage: Stage) -> None:
-    stage.goes.clear()
-    offsets: list[int] = []
-    threads = [
-        threading.Thread(target=lambda number=number: offsets.append(stage.publish(number).offset))
-        for number in range(10)
-    ]
-    threads[0].start()
-    wait_until(lambda: len(stage.calls) == 1, "the first call")
-    for thread in threads[1:]:
+class Publishers:
+    """One publishes and waits for the function; those with the data come meanwhile, in this order.
+
+    Attributes:
+        acks: Of those of the data that were acknowledged, by their number.
+        errors: Of the others, and of who was first.
+    """
+
+    def __init__(self, stage: Stage, first: Any, data: list[Any]) -> None:
+        self.acks: dict[int, Ack] = {}
+        self.errors: dict[int, BaseException] = {}
+        stage.goes.clear()
+        threads = [self._start(stage, -1, first)]
+        wait_until(lambda: len(stage.calls) == 1, "the first call")
+        for number, one in enumerate(data):
+            threads.append(self._start(stage, number, one))
+            wait_until(lambda number=number: len(stage.publisher._waiting) == number + 1, "the others to gather")
+        stage.goes.set()
+        for thread in threads:
+            thread.join()
+
+    def _start(self, stage: Stage, number: int, data: Any) -> threading.Thread:
+        def publish() -> None:
+            try:
+                if isinstance(data, bytes):
+                    stage.publisher.publish_batch("demo", data)
+                else:
+                    self.acks[number] = stage.publish(data)
+            except BaseException as error:
+                self.errors[number] = error
+
+        thread = threading.Thread(target=publish)
         thread.start()
-    wait_until(lambda: len(stage.publisher._waiting) == 9, "the others to gather")
-    stage.goes.set()
-    for thread in threads:
-        thread.join()
-    assert [len(call) for call in stage.calls] == [1, 9]
-    assert sorted(offsets) == list(range(1, 11))
+        return thread
+
+
+def test_what_comes_meanwhile_goes_together_and_is_kept_in_its_order(stage: Stage) -> None:
+    publishers = Publishers(stage, "first", list(range(10)))
+    assert [len(call) for call in stage.calls] == [1, 10]
+    assert [ack.offset for _, ack in sorted(publishers.acks.items())] == list(range(1, 12))
+    assert [data["was"] for data in stage.kept()[1:]] == list(range(10))
+
+
+def test_a_processor_gets_no_more_events_at_a_time_than_it_takes(stage: Stage) -> None:
+    events = [{"channel": "room", "type": "t", "data": "good"}] * 600
+    Publishers(stage, "first", [json.dumps({"events": events}).encode()] * 3)
+    assert [len(call) for call in stage.calls] == [1, 600, 600, 600]
+
+
+def test_nothing_that_was_not_judged_is_kept_when_a_turn_is_broken_off(stage: Stage) -> None:
+    publishers = Publishers(stage, "first", ["good", "break off", "good"])
+    assert stage.kept() == ["first"]
+    assert len(publishers.errors) == 3
+    assert sum(isinstance(error, GreenletExit) for error in publishers.errors.values()) == 1
+    assert sum(isinstance(error, GatewayError) for error in publishers.errors.values()) == 2
+    assert stage.publish("good").offset == 2

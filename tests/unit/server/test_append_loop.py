@@ -1,9 +1,13 @@
 """A native server before a real Redis, as in a worker; beside gevent's loop runs what appends."""
 
+import contextlib
 import http.client
 import json
+import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +56,19 @@ class Worker:
     def _publish(self, channel: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            fields = {
-                "X-API-Key": "valid_key_app",
-                **{name.replace("_", "-"): value for name, value in headers.items()},
-            }
-            path = f"/apps/app/channels/{channel}/publish"
-            connection.request("POST", path, b'{"type":"t","data":1}', fields)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            return self.ask(connection, channel, headers)
         finally:
             connection.close()
+
+    @staticmethod
+    def ask(
+        connection: http.client.HTTPConnection, channel: str, headers: dict[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        fields = {"X-API-Key": "valid_key_app", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        path = f"/apps/app/channels/{channel}/publish"
+        connection.request("POST", path, b'{"type":"t","data":1}', fields)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
     def offset(self, channel: str = "room") -> int:
         status, answer = self.publish(channel)
@@ -182,3 +189,48 @@ def test_nothing_overtakes_what_waits_in_the_spool(hire: Callable[..., Worker], 
     _, answer = worker.publish()
     # This Redis began empty, and all that waited came before what is acknowledged by it.
     assert answer["offset"] == 3 + len(statuses) + 1
+
+
+def test_nor_does_it_where_python_alone_has_seen_redis_fail(hire: Callable[..., Worker], redis: RedisServer) -> None:
+    worker = hire(spools=True)
+    worker.offset()
+    assert worker.server.has_wire()
+    with redis.paused():
+        assert worker.engine.publish("app", "room", b'{"type":"t","data":1}').spooled
+    assert worker.publish()[0] == 202
+    wait_until(lambda: worker.publish()[0] == 200)
+    before = worker.sent
+    worker.offset()
+    assert worker.sent == before, "it goes by the thread again"
+
+
+def test_what_is_kept_is_told_so_though_no_wire_can_be_lent(worker: Worker, logged: list[Any]) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", worker.port, timeout=PATIENCE)) as connection:
+        publish = partial(gevent.get_hub().threadpool.apply, worker.ask, (connection, "room", {}))
+        publish()
+        worker.server.revoke_wire()
+        wait_until(lambda: worker.engine.appender._lent is None)
+        worker.engine.channel("app", "room")  # which leaves a connection for the event, and then for the thread
+        with no_descriptors_left():
+            status, answer = publish()
+    assert (status, answer.get("offset")) == (200, 2)
+    assert [entry["log_level"] for entry in logged] == ["warning"]
+    assert not worker.server.has_wire()
+    worker.offset()
+    assert worker.server.has_wire()
+
+
+@contextlib.contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fillers: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 10, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers:
+            os.close(filler)
