@@ -217,7 +217,9 @@ class RedisEngine:
         if self._spool is None or self._spool.trouble():
             return []
         trouble = self._link.trouble()
-        return [f"{trouble} What is published waits here; only what somebody here follows can be read."] if trouble else []
+        return (
+            [f"{trouble} What is published waits here; only what somebody here follows can be read."] if trouble else []
+        )
 
     def spool(self) -> dict[str, int]:
         """Events and bytes that wait on this host; nothing when none ever do."""
