@@ -25,7 +25,11 @@ class OpenProcessCall {
   OpenProcessCall(const OpenProcessCall&) = delete;
   OpenProcessCall& operator=(const OpenProcessCall&) = delete;
 
-  core::ProcessCall& get() { return *call_; }
+  // ValueError when it is finished: the submissions may be gone.
+  core::ProcessCall& get() {
+    if (!finish_) throw py::value_error("the call is finished");
+    return *call_;
+  }
   void finish() {
     if (!finish_) return;
     call_->finish();

@@ -94,22 +94,16 @@ void News::read() {
 void News::sort_out() {
   std::string_view bytes = come_;
   std::string left;
-  bool took = false;
   while (is_resp_ && !bytes.empty()) {
     const auto size = core::resp_size(bytes);
     is_resp_ = size.has_value();
     if (!size || *size == 0) break;
     const std::string_view message = bytes.substr(0, *size);
-    if (apply(message)) {
-      took = true;
-    } else {
-      left.append(message);
-    }
+    if (!apply(message)) left.append(message);
     bytes.remove_prefix(*size);
   }
   if (!is_resp_) left.append(std::exchange(bytes, {}));
   come_.erase(0, come_.size() - bytes.size());
-  if (took) loop_.hub.after_publish();
   if (!left.empty()) leave(left, false);
 }
 
@@ -128,6 +122,7 @@ bool News::apply(std::string_view message) {
   if (!replica) return false;
   loop_.hub.before_publish();
   const auto applied = loop_.gateway.replicate(place->first, place->second, *replica);
+  loop_.hub.after_publish();
   return applied.ok() && applied.value();
 }
 

@@ -44,10 +44,10 @@ core::Status ProcessQueue::push(OwnedSubmission owned, Places places, Done done)
 }
 
 void ProcessQueue::look() {
-  while (!waiting_.empty() && batches_away_ < most_away_) {
+  while (waiting_.size() > held_up_ && batches_away_ < most_away_) {
     const Clock::time_point now = Clock::now();
     const Clock::time_point begins = batches_away_ > 0 ? patience_ends_ : gather_ends_;
-    if (waiting_events_ < kManyToProcess && now < begins) return look_at(begins);
+    if (waiting_events_ - held_up_events_ < kManyToProcess && now < begins) return look_at(begins);
     auto batch = next();
     if (batch == nullptr) return;
     ++batches_away_;
@@ -69,28 +69,35 @@ void ProcessQueue::look_at(Clock::time_point time) {
   });
 }
 
-// The oldest that may go; nothing when all wait for channels that are away.
+bool ProcessQueue::is_held_up(const Waiting& one) const {
+  return std::any_of(one.places.begin(), one.places.end(), [this](const std::size_t place) {
+    return places_away_.contains(place) || places_held_up_.contains(place);
+  });
+}
+
+// The oldest that may go; nothing when all are held up.
 std::shared_ptr<ProcessQueue::Batch> ProcessQueue::next() {
   auto batch = std::make_shared<Batch>();
-  std::unordered_set<std::size_t> blocked;  // by those that stay, whom nobody may overtake
-  std::deque<Waiting> stay;
   std::vector<core::Submission*> submissions;
   std::size_t events = 0;
-  for (Waiting& one : waiting_) {
-    const bool goes = events < kMostToProcess &&
-                      std::none_of(
-                          one.places.begin(), one.places.end(),
-                          [&](const auto& at) { return places_away_.contains(at) || blocked.contains(at); });
-    if (!goes) {
-      blocked.insert(one.places.begin(), one.places.end());
-      stay.push_back(std::move(one));
+  auto looked_at = waiting_.begin() + static_cast<std::ptrdiff_t>(held_up_);
+  auto stays = looked_at;
+  for (; looked_at != waiting_.end(); ++looked_at) {
+    Waiting& one = *looked_at;
+    if (is_held_up(one)) {
+      places_held_up_.insert(one.places.begin(), one.places.end());
+      held_up_events_ += one.events;
+      ++held_up_;
+      if (stays != looked_at) *stays = std::move(one);
+      ++stays;
       continue;
     }
-    events += one.owned.submission->appends().size();
+    if (events > 0 && events + one.events > kMostToProcess) break;
+    events += one.events;
     submissions.push_back(one.owned.submission.get());
     batch->waiting.push_back(std::move(one));
   }
-  waiting_ = std::move(stay);
+  waiting_.erase(stays, looked_at);
   if (submissions.empty()) return nullptr;
   waiting_events_ -= events;
   for (const Waiting& one : batch->waiting) places_away_.insert(one.places.begin(), one.places.end());
@@ -111,15 +118,24 @@ std::shared_ptr<ProcessQueue::Batch> ProcessQueue::take() {
   return batch;
 }
 
-void ProcessQueue::finish(std::shared_ptr<Batch> batch) {
-  boost::asio::post(io_, [this, batch = std::move(batch)] { take_back(*batch); });
+void ProcessQueue::finish(const std::shared_ptr<Batch>& batch) {
+  boost::asio::post(io_, [this, back = std::make_shared<Batch>(std::move(*batch))] { take_back(*back); });
+}
+
+void ProcessQueue::let_go_of(const Waiting& one) {
+  for (const std::size_t place : one.places) {
+    places_away_.erase(place);
+    if (!places_held_up_.contains(place)) continue;
+    held_up_ = held_up_events_ = 0;
+    places_held_up_.clear();
+  }
 }
 
 void ProcessQueue::take_back(Batch& batch) {
   --batches_away_;
   std::exception_ptr failure;  // of one, which is in the way of no other
   for (Waiting& one : batch.waiting) {
-    for (const std::size_t place : one.places) places_away_.erase(place);
+    let_go_of(one);
     bytes_ -= one.owned.texts->size();
     events_ -= one.events;
     try {

@@ -20,6 +20,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/event.hpp"
 #include "core/file_descriptor.hpp"
 #include "core/gateway.hpp"
 #include "core/process_call.hpp"
@@ -30,7 +31,7 @@ namespace polyglot::server {
 
 inline constexpr std::size_t kMaxProcessWaiting = 100'000;                    // events, those that are away too
 inline constexpr std::size_t kMaxProcessBytesWaiting = std::size_t{1} << 28;  // of requests
-inline constexpr std::size_t kMostToProcess = 1000;                           // events of a batch, and then one request
+inline constexpr std::size_t kMostToProcess = core::kMaxBatchEvents;          // events of a batch
 inline constexpr std::size_t kManyToProcess = 250;                            // events that wait for no batch
 inline constexpr std::size_t kFewToProcess = 8;                      // events of a batch after which more come at once
 inline constexpr std::chrono::microseconds kProcessGatherTime{200};  // for these
@@ -65,7 +66,8 @@ class ProcessQueue {
   core::Status push(OwnedSubmission owned, Places places, Done done);
   // Null, or what finish() is called with, once, when its call is finished.
   std::shared_ptr<Batch> take();
-  void finish(std::shared_ptr<Batch> batch);
+  // What it had is the server's thread's again, whoever still holds the batch.
+  void finish(const std::shared_ptr<Batch>& batch);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -74,7 +76,9 @@ class ProcessQueue {
   void look();
   void look_at(Clock::time_point time);
   std::shared_ptr<Batch> next();
+  bool is_held_up(const Waiting& one) const;
   void take_back(Batch& batch);
+  void let_go_of(const Waiting& one);
 
   boost::asio::io_context& io_;
   core::Gateway& gateway_;
@@ -84,6 +88,11 @@ class ProcessQueue {
   std::deque<Waiting> waiting_;
   std::size_t waiting_events_ = 0;
   std::unordered_set<std::size_t> places_away_;
+  // The first of those that wait have to wait for places that are away, or for each other. Nobody looks at them again
+  // before one of their places is back, however many they are.
+  std::size_t held_up_ = 0;
+  std::size_t held_up_events_ = 0;
+  std::unordered_set<std::size_t> places_held_up_;
   std::size_t batches_away_ = 0;
   Clock::time_point patience_ends_;  // with the batch that went last
   Clock::time_point gather_ends_;

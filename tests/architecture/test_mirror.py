@@ -42,7 +42,6 @@ CPP_TESTED_ELSEWHERE = {
     "server/phoenix_socket": "tests/e2e/test_phoenix_protocol.py and its neighbours",
     "server/poller": "the waiting of connections; whatever serves over sockets, server_test.cpp above all",
     "server/owned_submission": "a struct without logic",
-    "server/process_queue": "between two threads; server_test_processing.cpp",
     "server/publishing": "the way of events; server_test_processing.cpp and server_test_elsewhere.cpp",
     "server/presence_board": "tests/e2e/test_phoenix_presence.py; what it keeps is presence_test.cpp's",
     "server/server_options": "a struct without logic",

@@ -88,6 +88,24 @@ TEST_F(NewsTest, SubscribersGetIt) {
   EXPECT_EQ(offset_in(subscriber.next_with(R"("event",{)")), 4U);
 }
 
+// Else nobody would wake it, and it would find what comes by its look at the clock, once a second.
+TEST_F(NewsTest, WhatDoesNotFollowLeavesTheServerAsleep) {
+  PhoenixClient subscriber(port_, "&app_id=app&token=valid_key_app");
+  ASSERT_EQ(subscriber.opened(), 101);
+  subscriber.join("room:1");
+  subscriber.next_with("phx_reply");
+  const auto other = open_gateway();
+  const auto began = std::chrono::steady_clock::now();
+  constexpr std::uint64_t kRounds = 20;
+  for (std::uint64_t offset = 3; offset < 3 + kRounds; ++offset) {
+    tell(message(offset + 1000, 1));
+    left();
+    core::testing::taken(other->replicate("app", "room:1", replica(offset, 1)));
+    EXPECT_EQ(offset_in(subscriber.next_with(R"("event",{)")), offset);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(kRounds / 2));
+}
+
 TEST_F(NewsTest, WhatDoesNotFollowIsLeftWhole) {
   const std::string hole = message(9, 1);
   const std::string elsewhere = message(3, 1, "p:{other:room:1}");

@@ -217,9 +217,7 @@ class RedisEngine:
         if self._spool is None or self._spool.trouble():
             return []
         trouble = self._link.trouble()
-        return (
-            [f"{trouble} What is published waits here; only what somebody here follows can be read."] if trouble else []
-        )
+        return [f"{trouble} What is published waits here; only what is followed here can be read."] if trouble else []
 
     def spool(self) -> dict[str, int]:
         """Events and bytes that wait on this host; nothing when none ever do."""
@@ -230,6 +228,8 @@ class RedisEngine:
         if self._mirror is None or not self._mirror.is_equal(app, channel):
             return False
         here = self.gateway.replicated(app, channel)
+        if not self.gateway.holds(app, channel):  # it had to make room for others
+            return False
         if query.since is None:
             last = here.last_offset if query.until is None else min(query.until, here.last_offset)
             return here.first_offset <= max(1, last - query.limit + 1)

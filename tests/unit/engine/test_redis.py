@@ -1,6 +1,7 @@
 """What the engine does beyond its contract, which tests/contract/engine holds it to."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,3 +44,21 @@ def test_while_redis_is_away_history_is_answered_from_a_copy_that_has_all(
         worker.engine.history("demo", "hall", limit=1)  # it began behind what was there
     with pytest.raises(EngineDown):
         publisher.engine.history("demo", "room", since=9)  # nobody there follows it
+
+
+def test_a_copy_that_had_to_make_room_is_no_empty_history(
+    redis: RedisServer, publisher: Worker, tmp_path: Path
+) -> None:
+    worker = Worker(redis.url, tmp_path / "small", max_channels=2)
+    try:
+        for channel in ("room", "hall", "loft"):
+            publisher.publish(1, channel=channel)
+            worker.follow(channel, since=0)
+        assert not worker.here.holds("demo", "room")
+        redis.kill()
+        assert b'"count":1' in worker.engine.history("demo", "loft")
+        for since in (None, 0):
+            with pytest.raises(EngineDown):
+                worker.engine.history("demo", "room", since=since)
+    finally:
+        worker.close()
