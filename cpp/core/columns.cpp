@@ -39,7 +39,7 @@ void Columns::add(std::string_view app, std::string_view channel, const JsonNumb
 void Columns::end(GapReason gap, TimeUs not_before) {
   read_at = times.empty() ? read_at : std::max(read_at, times.back());
   const bool lost = gap != GapReason::none && gap != GapReason::expired;
-  begin = !lost ? not_before : times.empty() ? read_at : times.front();
+  begin = std::min(!lost ? not_before : times.empty() ? read_at : times.front(), read_at);
 }
 
 }  // namespace polyglot::core

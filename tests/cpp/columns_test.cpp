@@ -81,6 +81,8 @@ TEST_F(ColumnsTest, SayFromWhenOnNothingIsMissing) {
   EXPECT_EQ(columns_.begin, 40) << "those before that were not asked for";
   columns_.end(GapReason::none, 40);
   EXPECT_EQ(columns_.begin, 40);
+  columns_.end(GapReason::expired, 140);
+  EXPECT_EQ(columns_.begin, 100) << "of a time that has not come nothing is known";
   EXPECT_EQ(columns_.read_at, 100);
   add(6, 101, envelope("1"));
   columns_.end(GapReason::none, 40);

@@ -30,7 +30,7 @@ include-path-regex = "/events$"
 enabled = false
 # No pattern tells the cursors that the gateway has given from others.
 [[operations]]
-include-path-regex = "/channels$"
+include-path-regex = "/(channels|analytics)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 """

@@ -47,7 +47,7 @@ def test_intervals_sizes_and_fields_are_summed_up(columns):
 
 
 def test_buckets_cover_all_that_is_known_and_no_more(columns):
-    # Noon is 20 s after a whole minute.
+    # The start is 20 s after a whole minute.
     buckets = Analytics(columns([0, 39, 40, 41, 161], read=170)).buckets(60)
     assert buckets.counts.tolist() == [2, 2, 0, 1]
     assert (buckets.seconds, buckets.first % 60_000_000) == (60, 0)
