@@ -68,12 +68,13 @@ def test_a_history_of_100_costs_a_fiftieth_of_dumping_it(at_least, engine, event
     )
 
 
-def test_columns_of_1000_events_cost_a_tenth_of_parsing_them(at_least, engine):
+def test_columns_of_1000_events_cost_a_twentieth_of_parsing_them(at_least, engine):
     """Of a channel's newest 1000 events: a number of each, and its mean and percentiles."""
     for number in range(1000):
         engine.publish("demo", CHANNEL, b'{"type": "trade", "data": {"symbol": "ABC", "price": %d.5}}' % number)
-    envelopes = [envelope for _, envelope in engine.read("demo", CHANNEL, 0, limit=1000).events]
-    assert len(envelopes) == 1000
+    envelopes = []
+    while len(envelopes) < 1000:
+        envelopes += [envelope for _, envelope in engine.read("demo", CHANNEL, len(envelopes), limit=1000).events]
 
     def slow():
         events = [json.loads(envelope) for envelope in envelopes]
@@ -90,4 +91,4 @@ def test_columns_of_1000_events_cost_a_tenth_of_parsing_them(at_least, engine):
 
     for theirs, ours in zip(slow(), fast(), strict=True):
         assert ours == pytest.approx(theirs)
-    at_least(10, slow, fast, 1000)
+    at_least(20, slow, fast, 1000)

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cmath>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -135,7 +135,7 @@ TEST_F(LongColumnsTest, AreWholeWhileWritersGoRoundTheHistory) {
     for (std::uint64_t offset = 1; !stop; ++offset) publish(*gateway_, offset, offset % 2000);
   });
   std::int64_t newest = 0;
-  for (int i = 0; i < 200; ++i) {
+  while (newest < 15'000) {  // several times what the log holds
     const Columns found = columns();
     expect_whole(found);
     if (found.offsets.empty()) continue;
@@ -144,7 +144,6 @@ TEST_F(LongColumnsTest, AreWholeWhileWritersGoRoundTheHistory) {
   }
   stop = true;
   writer.join();
-  EXPECT_GT(newest, 0);
 }
 
 TEST_F(LongColumnsTest, AreOfOneEpochWhileThePastEnds) {
@@ -157,7 +156,12 @@ TEST_F(LongColumnsTest, AreOfOneEpochWhileThePastEnds) {
       offset = 0;
     }
   });
-  for (int i = 0; i < 200; ++i) expect_whole(columns());
+  std::set<std::uint64_t> epochs;
+  while (epochs.size() < 20) {
+    const Columns found = columns();
+    expect_whole(found);
+    epochs.insert(found.epoch);
+  }
   stop = true;
   writer.join();
 }
