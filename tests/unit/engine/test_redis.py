@@ -1,13 +1,20 @@
 """What the engine does beyond its contract, which tests/contract/engine holds it to."""
 
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.mirrors import Worker
 from tests.redis_server import RedisServer
 
-from polyglot_gateway.errors import EngineDown
+from polyglot_gateway import _core
+from polyglot_gateway.errors import EngineDown, InvalidParameter
+
+KEEP = 5000
+"""Most events of a channel that Redis keeps for `keeper`, and that count there."""
 
 
 def test_while_redis_is_away_history_is_answered_from_a_copy_that_has_all(
@@ -43,3 +50,57 @@ def test_while_redis_is_away_history_is_answered_from_a_copy_that_has_all(
         worker.engine.history("demo", "hall", limit=1)  # it began behind what was there
     with pytest.raises(EngineDown):
         publisher.engine.history("demo", "room", since=9)  # nobody there follows it
+
+
+@pytest.fixture
+def keeper(hire: Callable[..., Worker]) -> Worker:
+    """Reads more of a channel than is asked for at a time to make columns of it."""
+    worker = hire(keep=KEEP)
+    rule = _core.ChannelRule(history_size=KEEP)
+    worker.engine.configure(_core.Access(development=True), _core.Rules(rule))
+    return worker
+
+
+def test_columns_are_read_in_pages(keeper: Worker) -> None:
+    keeper.publish(*range(1, 2501))
+    columns = keeper.engine.columns("demo", "room", [""])
+    assert columns.offsets.tolist() == columns.fields[""].tolist() == list(range(1, 2501))
+    assert columns.begin == 0
+    keeper.publish(*["x" * 50_000] * 100)  # these are more than a page by their bytes
+    large = keeper.engine.columns("demo", "room")
+    assert large.offsets.tolist() == list(range(1, 2601))
+    assert (large.sizes[2500:] > 50_000).all()
+
+
+def test_columns_are_whole_while_what_is_read_is_trimmed(keeper: Worker, publisher: Worker) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        last = 0
+        while not done.is_set():
+            publisher.publish(*range(last + 1, last + 1001))
+            last += 1000
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        newest = 0
+        while newest < 20_000:
+            columns = keeper.engine.columns("demo", "room", [""])
+            assert len(columns.offsets) <= KEEP
+            if len(columns.offsets):
+                assert columns.fields[""].tolist() == columns.offsets.tolist()
+                assert (np.diff(columns.offsets) == 1).all()
+                newest = int(columns.offsets[-1])
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_while_redis_is_away_there_are_no_columns(redis: RedisServer, worker: Worker) -> None:
+    worker.publish(1)
+    redis.kill()
+    with pytest.raises(InvalidParameter):
+        worker.engine.columns("demo", "room", ["price"])
+    with pytest.raises(EngineDown):
+        worker.engine.columns("demo", "room")
