@@ -74,7 +74,10 @@ def test_columns_are_read_in_pages(keeper: Worker) -> None:
 
 # Of the large events a few hundred fill a page, so that a thousand more go round what is read.
 @pytest.mark.parametrize(("together", "size"), [(1000, 4000), (50, 1)])
-def test_columns_are_whole_while_others_write(keeper: Worker, publisher: Worker, together: int, size: int) -> None:
+def test_columns_are_whole_while_others_write(
+    keeper: Worker, hire: Callable[..., Worker], together: int, size: int
+) -> None:
+    publisher = hire("elsewhere", keep=KEEP)
     done = threading.Event()
     text = "x" * size
 
