@@ -50,6 +50,7 @@ py::object replica_columns(std::string_view app, std::string_view channel, const
                            core::TimeUs read_at) {
   const auto request = value_or_raise(core::ColumnsRequest::parse(fields, 0));
   std::vector<std::string_view> pages;
+  pages.reserve(replicas.size());
   for (const py::bytes& bytes : replicas) pages.push_back(view_of(bytes));
   core::Columns columns(fields.size());
   columns.read_at = read_at;

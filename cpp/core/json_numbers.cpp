@@ -206,7 +206,8 @@ class JsonNumbers::Reader {
       at = skip_plain(at, end_);
       if (at == end_) return nullptr;
       if (*at == '"') return at + 1;
-      if (*at == '\\' && ++at == end_) return nullptr;
+      if (*at == '\\') ++at;
+      if (at == end_) return nullptr;
       ++at;
     }
   }
