@@ -383,6 +383,7 @@ void bind_gateway(py::module_& module) {
   bind_preparing(type);
   bind_replicas(type);
   bind_reading(type);
+  bind_columns(module, type);
 }
 
 }  // namespace polyglot::bindings

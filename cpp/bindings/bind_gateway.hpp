@@ -1,8 +1,8 @@
 // Handles that Python holds on a core Gateway. After close() the gateway's own raises EngineUnavailable; a feed goes
 // on, and keeps what it needs alive.
 //
-// Thread safety: by the GIL, which calls give up only while they wait for the disk. close() during such a call is safe:
-// the gateway ends when the last user lets go of it.
+// Thread safety: by the GIL, which calls give up only while they wait for the disk or read columns. close() during such
+// a call is safe: the gateway ends when the last user lets go of it.
 #pragma once
 
 #include <memory>
@@ -45,5 +45,8 @@ class OpenFeed {
   std::shared_ptr<core::Gateway> gateway_;  // the feed's segment lives in it
   std::shared_ptr<core::Feed> feed_;
 };
+
+// A part of bind_gateway.
+void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
 
 }  // namespace polyglot::bindings

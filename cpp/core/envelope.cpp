@@ -70,6 +70,20 @@ std::size_t write_offset(std::uint64_t offset, char* out) {
   return static_cast<std::size_t>(end - out) + 1;
 }
 
+std::string_view envelope_from_data(std::string_view envelope, std::string_view app, std::string_view channel) {
+  constexpr std::string_view kType = ",\"type\":\"";
+  constexpr std::string_view kData = ",\"data\":";
+  std::string_view rest = envelope.substr(kEnvelopeAppAt + app.size() + kEnvelopeBetween + channel.size() + 1);
+  if (!rest.starts_with(kType)) return {};
+  rest.remove_prefix(kType.size());
+  std::size_t quote = rest.find_first_of("\"\\");
+  while (quote != std::string_view::npos && rest[quote] == '\\') quote = rest.find_first_of("\"\\", quote + 2);
+  if (quote == std::string_view::npos) return {};
+  rest.remove_prefix(quote + 1);
+  if (!rest.starts_with(kData)) return {};
+  return rest.substr(kData.size());
+}
+
 bool is_envelope_of(std::string_view envelope, std::string_view app, std::string_view channel) {
   constexpr std::string_view kId = "{\"id\":\"";
   constexpr std::string_view kApp = "\",\"app_id\":\"";

@@ -50,6 +50,8 @@ inline constexpr std::size_t kEnvelopeBetween = 13;
 constexpr std::size_t envelope_data_at(std::string_view app, std::string_view channel, std::string_view type) {
   return kEnvelopeAppAt + app.size() + kEnvelopeBetween + channel.size() + 9 + type.size() + 8;
 }
+// The data and what follows them. REQUIRES: is_envelope_of. Empty when no type and data follow.
+std::string_view envelope_from_data(std::string_view envelope, std::string_view app, std::string_view channel);
 // Whether it begins as append_envelope makes it for this app and channel.
 bool is_envelope_of(std::string_view envelope, std::string_view app, std::string_view channel);
 

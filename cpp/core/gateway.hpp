@@ -18,6 +18,7 @@
 
 #include "core/access.hpp"
 #include "core/ack.hpp"
+#include "core/columns.hpp"
 #include "core/counters.hpp"
 #include "core/event.hpp"
 #include "core/feed.hpp"
@@ -116,6 +117,9 @@ class Gateway {
   // and then the rest of one event. The rule's history_size does not apply, so that a follower in reach of the log
   // misses nothing.
   Status read(std::string_view app, std::string_view channel, const HistoryRequest& request, HistoryPage& page);
+  // What history has of the channel, in columns. They never hold more events than are kept, and at no time more than a
+  // megabyte of the events themselves.
+  Result<Columns> columns(std::string_view app, std::string_view channel, const ColumnsRequest& request);
   // For channels of an engine elsewhere: as in History, and what is here of one, whatever its rule shows.
   Result<bool> holds(std::string_view app, std::string_view channel) const;
   Result<ChannelState> replicated(std::string_view app, std::string_view channel);

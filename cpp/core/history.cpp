@@ -250,7 +250,7 @@ bool History::copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64
   load_shared(page.bytes.grow(found->record.payload), found->payload, found->record.payload);
   std::atomic_thread_fence(kAcquire);
   if (found->record.position < map_.header().tail.load(kRelaxed)) return false;
-  page.items.push_back({offset, begin, found->record.payload});
+  page.items.push_back({offset, found->record.time_us, begin, found->record.payload});
   return true;
 }
 

@@ -70,6 +70,7 @@ struct HistoryQuery {
 
 struct HistoryItem {
   std::uint64_t offset;
+  TimeUs time;
   std::size_t begin;  // in HistoryPage::bytes
   std::size_t size;
 };

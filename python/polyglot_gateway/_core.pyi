@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
-from polyglot_gateway.engine.base import Ack, ChannelInfo, Page
+from polyglot_gateway.engine.base import Ack, ChannelInfo, Columns, Page
 from polyglot_gateway.processor.base import Event, Verdict
 
 __version__: str
@@ -318,6 +318,25 @@ class RedisLayout:
 def replica_events(replica: bytes) -> list[tuple[int, bytes]]:
     """The offset and the envelope of each event of a replica (core/replica.hpp). ValueError when it is none."""
 
+def check_columns(fields: Sequence[str], window: float = 0.0) -> None:
+    """Raise InvalidParameter unless `Engine.columns` takes these."""
+
+def replica_columns(
+    app: str,
+    channel: str,
+    fields: Sequence[str],
+    replicas: Sequence[bytes],
+    *,
+    overwritten: bool,
+    not_before: int,
+    read_at: int,
+) -> Columns:
+    """The events of replicas, each of which goes on where the one before ends (core/columns.hpp).
+
+    `overwritten`: there were more before them. `not_before`: earlier events were not asked for; 0: all were. Both times
+    in µs since 1970. ValueError when one is no replica; InvalidParameter as `check_columns`.
+    """
+
 @final
 class ProcessCall:
     """The events of submissions that a processor sees before they are kept (core/process_call.hpp). For one thread.
@@ -463,6 +482,9 @@ class Gateway:
         epoch: str = "",
     ) -> bytes: ...
     def read(self, app: str, channel: str, since: int | None = None, epoch: str = "", limit: int = 100) -> Page: ...
+    def columns(self, app: str, channel: str, fields: Sequence[str] = ..., window: float = 0.0) -> Columns:
+        """What is kept here, as `Engine.columns` has it; other threads run meanwhile."""
+
     def holds(self, app: str, channel: str) -> bool:
         """Whether anything of the channel is here, were it only where it stands."""
 

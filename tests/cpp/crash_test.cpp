@@ -173,7 +173,7 @@ TEST(CrashTest, NothingAcknowledgedIsLostWhenWritersAreKilled) {
         ASSERT_FALSE(part.items.empty());
         for (const HistoryItem& item : part.items) {
           ASSERT_EQ(item.offset, ++since);
-          page.items.push_back({item.offset, page.bytes.size(), item.size});
+          page.items.push_back({item.offset, item.time, page.bytes.size(), item.size});
           page.bytes.append(part.bytes.text().substr(item.begin, item.size));
         }
         page.epoch = part.epoch;

@@ -17,8 +17,9 @@ class ProcessQueueTest : public core::testing::GatewayTest {
     for (std::size_t i = 1; i < events; ++i) body.append(",").append(event);
     auto texts = std::make_unique<const std::string>(body + "]}");
     auto submission = taken(gateway_->prepare_batch("app", *texts, false, {}));
+    auto places = queue_.places_of(*submission);
     const core::Status pushed = queue_.push(
-        {std::move(texts), std::move(submission)},
+        {std::move(texts), std::move(submission)}, std::move(places),
         [this, kept = std::move(kept)](const OwnedSubmission& back) { done_ += back.submission->appends().size(); });
     ASSERT_TRUE(pushed.ok()) << pushed.message();
   }

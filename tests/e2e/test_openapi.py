@@ -33,6 +33,13 @@ enabled = false
 include-path-regex = "/channels$"
 [operations.checks.positive_data_acceptance]
 enabled = false
+[[operations]]
+include-path-regex = "/analytics$"
+[operations.checks.positive_data_acceptance]
+enabled = false
+# Several long fields make a URL that is refused as such.
+[operations.checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 414]
 """
 
 

@@ -33,7 +33,12 @@ time-outs.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:  # who reads no columns needs no NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 GapReason = Literal["overwritten", "expired", "epoch_changed", "beyond_end"]
 """Why events are missing.
@@ -100,6 +105,27 @@ class ChannelInfo(NamedTuple):
     """Of the newest event; 0 when there has been none in this epoch."""
     last_published: str | None
     """Timestamp of the newest event; None when there has been none or it is gone."""
+
+
+class Columns(NamedTuple):
+    """The events of a channel, oldest first, as arrays of the same length. Times are in µs since 1970.
+
+    The arrays are the caller's own.
+    """
+
+    app: str
+    channel: str
+    epoch: str
+    begin: int
+    """All events of the epoch from this time to `read_at` are here; 0: all there ever were."""
+    read_at: int
+    offsets: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """They never fall."""
+    sizes: NDArray[np.int64]
+    """Bytes of the envelopes."""
+    fields: dict[str, NDArray[np.float64]]
+    """A number of each event's data by the field that was asked for; NaN where the event has none."""
 
 
 class Feed(Protocol):
@@ -188,6 +214,16 @@ class Engine(Publisher, Protocol):
         """The same for a follower: up to `limit` events after the position, fewer when they are large.
 
         Without `since` no events: where the channel stands now. A page without events and without a gap is the end.
+        """
+
+    def columns(self, app: str, channel: str, fields: Sequence[str] = (), window: float = 0.0) -> Columns:
+        """All events that `history` would give, or those of the last `window` seconds, in columns.
+
+        Each of up to 16 fields is a JSON Pointer (RFC 6901) into the events' data: "/price", "/items/0/qty", "" for the
+        data itself. Integers of any size become the nearest double; of members with the same name the last one counts.
+
+        Raises: InvalidApp, InvalidChannel, InvalidParameter (a field that is no pointer, longer than 256 bytes or given
+        twice; a window beyond 0 to a hundred years), EngineUnavailable.
         """
 
     def forget(self, app: str, channel: str) -> str:

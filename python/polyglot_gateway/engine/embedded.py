@@ -52,6 +52,7 @@ class EmbeddedEngine:
         self.broadcast = gateway.broadcast
         self.history = gateway.history
         self.read = gateway.read
+        self.columns = gateway.columns
         self.forget = gateway.forget
         self.channel = gateway.channel
         self.channels = gateway.channels

@@ -6,11 +6,11 @@ past in Redis (FLUSHALL, eviction, a restart without data, its TTL) ends its epo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Ack, ChannelInfo, Engine, Page
+from polyglot_gateway.engine.base import Ack, ChannelInfo, Columns, Engine, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.redis_appender import RedisAppender
 from polyglot_gateway.engine.redis_feed import RedisFeed
@@ -154,6 +154,14 @@ class RedisEngine:
         query = Query(since, epoch=epoch, limit=0 if since is None else limit, ttl=ttl, enough=ENOUGH_BYTES)
         found, events = self._reader.read(app, channel, query)
         return Page(found.epoch, events[-1][0] if events else found.last, events, found.gap)
+
+    def columns(self, app: str, channel: str, fields: Sequence[str] = (), window: float = 0.0) -> Columns:
+        """See `Engine`."""
+        _core.check_columns(fields, window)
+        rule = self.gateway.rule(app, channel)
+        spans = [seconds for seconds in (window, rule.history_ttl) if seconds]
+        query = Query(size=rule.history_size, ttl=min(spans, default=0.0))
+        return self._reader.columns(app, channel, fields, query)
 
     def forget(self, app: str, channel: str) -> str:
         """See `Engine`."""

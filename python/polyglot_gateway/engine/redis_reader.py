@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Gap, GapReason
+from polyglot_gateway.engine.base import Columns, Gap, GapReason
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import LIBRARY, Command, RedisLink, refused
 
 ALL = 2**53
 """More events than any channel has."""
+COLUMNS_PAGE = 1000
+COLUMNS_PAGE_BYTES = 1 << 20
+"""Of what is asked for at a time to make columns of it; Redis serves nobody else meanwhile."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +57,17 @@ def new_epoch() -> int:
     return randbits(64) or 1
 
 
+def _now() -> int:
+    """In µs since 1970."""
+    return (datetime.now(UTC) - BEGINNING) // timedelta(microseconds=1)
+
+
+def _last_of(replica: bytes) -> int:
+    """The offset of a replica's last event; of the one before it when there is none."""
+    _, first, count = replica[: replica.index(b"\n")].split()
+    return int(first) + int(count) - 1
+
+
 class RedisReader:
     """Asks the function `read`. Thread safe."""
 
@@ -73,6 +87,32 @@ class RedisReader:
         (answer,) = self.read_all([(app, channel, query)])
         events = _core.replica_events(answer.events)
         return answer, events[::-1] if query.reverse else events
+
+    def columns(self, app: str, channel: str, fields: Sequence[str], query: Query) -> Columns:
+        """As `Engine.columns`, of what the query's `size` and `ttl` leave. Raises as read."""
+        pages: list[bytes] = []
+        query = query._replace(since=0, limit=COLUMNS_PAGE, enough=COLUMNS_PAGE_BYTES)
+        while True:
+            began = _now()
+            (answer,) = self.read_all([(app, channel, query)])
+            if not pages or answer.gap:
+                # What was read so far is gone as well, if it was trimmed meanwhile, or its past was forgotten.
+                pages.clear()
+                first, read_at, not_before = answer, began, _now() - int(query.ttl * 1e6)
+            pages.append(answer.events)
+            reached = _last_of(answer.events)
+            if reached >= first.last or reached == query.since:
+                break
+            query = query._replace(since=reached, until=first.last, epoch=answer.epoch)
+        return _core.replica_columns(
+            app,
+            channel,
+            fields,
+            pages,
+            overwritten=first.gap is not None and first.gap.reason != "expired",
+            not_before=not_before if query.ttl else 0,
+            read_at=read_at,
+        )
 
     def forget(self, app: str, channel: str) -> str:
         """End the channel's past; returns its new epoch. Raises as read."""
@@ -137,7 +177,7 @@ class RedisReader:
         return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stream(app, channel), *arguments)
 
     def _command(self, app: str, channel: str, query: Query) -> Command:
-        not_before = int((datetime.now(UTC) - BEGINNING) / timedelta(microseconds=1) - query.ttl * 1e6)
+        not_before = _now() - int(query.ttl * 1e6)
         return [
             "FCALL_RO", f"{LIBRARY}_read", 1, self._keys.stream(app, channel),
             "" if query.since is None else query.since, "" if query.until is None else query.until,

@@ -14,6 +14,7 @@ from polyglot_gateway.gateway.middleware import Middleware
 from polyglot_gateway.gateway.parts import Access, CountRefused, Exposition, Reasons, Report, Streams
 from polyglot_gateway.gateway.problems import Problems
 from polyglot_gateway.gateway.resources.alive import Alive
+from polyglot_gateway.gateway.resources.analytics import Analytics
 from polyglot_gateway.gateway.resources.batch import Batch
 from polyglot_gateway.gateway.resources.broadcast import Broadcast
 from polyglot_gateway.gateway.resources.channels import Channel, Channels
@@ -83,6 +84,7 @@ def create_app(
     app.add_route(f"{CHANNEL}/presence", Presence(credentials))
     app.add_route(CHANNEL, Channel(engine, credentials))
     app.add_route("/apps/{app}/channels", Channels(engine, credentials))
+    app.add_route("/apps/{app}/analytics", Analytics(engine, credentials))
     app.add_route("/apps/{app}/publish", Batch(publisher, credentials, source, max_batch_bytes))
     app.add_route("/apps/{app}/broadcast", Broadcast(publisher, credentials, source, max_batch_bytes))
     app.add_route("/alive", Alive())

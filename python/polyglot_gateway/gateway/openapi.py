@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polyglot_gateway._core import CODES
-from polyglot_gateway.gateway.openapi_components import Json, headers, offset, parameters, ref, schemas
+from polyglot_gateway.gateway.openapi_components import Json, channel, headers, offset, parameters, ref, schemas
 
 _CHANNEL = "/apps/{app}/channels/{channel}"
 
@@ -59,6 +59,7 @@ def document(version: str, root: str) -> Json:
             f"{_CHANNEL}/presence": {"parameters": _refs("app", "channel"), **_both(_presence())},
             _CHANNEL: {"parameters": _refs("app", "channel"), **_both(_channel())},
             "/apps/{app}/channels": {"parameters": _refs("app"), **_both(_channels())},
+            "/apps/{app}/analytics": {"parameters": _refs("app"), **_both(_analytics())},
             "/apps/{app}/publish": {"parameters": _refs("app"), "post": _batch()},
             "/apps/{app}/broadcast": {"parameters": _refs("app"), "post": _broadcast()},
             **_operation_paths(),
@@ -230,6 +231,35 @@ def _channels() -> Json:
     }
 
 
+def _analytics() -> Json:
+    field = {"type": "string", "maxLength": 256, "pattern": "^(/([^~/]|~[01])*)*$"}
+    return {
+        "operationId": "analytics",
+        "tags": ["channels"],
+        "summary": "Figures of one channel, or of an app's channels by name",
+        "description": "Of the events that history has. Rates are in events per second, intervals in seconds, sizes in "
+        "bytes of the envelopes.",
+        "security": [{"key": []}, {"token": []}, {}],
+        "parameters": [
+            *_refs("requestId"),
+            _query("channel", channel(), "The channel; without it a page of all of the app."),
+            _query(
+                "field",
+                {"type": "array", "items": field, "maxItems": 16, "uniqueItems": True},
+                "A JSON Pointer (RFC 6901) to a number in the events' data; may be given several times.",
+            ),
+            _query("window", _whole(604_800), "Only events of so many last seconds."),
+            _query("bucket", _whole(86_400), "Count the events in steps of so many seconds, the newest 1000 at most."),
+            _query("limit", _whole(100, default=10), "Most channels to give, without `channel`."),
+            _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}, "What `next` of the page before says."),
+        ],
+        "responses": {
+            "200": _reply("The figures.", "Analytics"),
+            **_errors("invalid_channel", "invalid_parameter", *_READING),
+        },
+    }
+
+
 def _operation_paths() -> Json:
     def path(name: str, summary: str, responses: Json) -> Json:
         operation = {
@@ -283,6 +313,10 @@ def _header_refs(*more: str) -> Json:
 
 def _query(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _whole(most: int, **more: int) -> Json:
+    return {"type": "integer", "minimum": 1, "maximum": most, **more}
 
 
 def _body(schema: str) -> Json:

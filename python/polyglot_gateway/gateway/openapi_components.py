@@ -42,7 +42,7 @@ def parameters() -> Json:
             "in": "path",
             "required": True,
             "description": "Channel name, percent-encoded where a URL needs it.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_=@,.;:~/-]{1,200}$"},
+            "schema": channel(),
             "example": "room:test",
         },
         "requestId": {
@@ -71,7 +71,7 @@ def _object(properties: Json, *, optional: tuple[str, ...] = (), closed: bool = 
 def schemas() -> Json:
     """Return the schemas of bodies by name."""
     text: Json = {"type": "string"}
-    channel: Json = {"type": "string", "pattern": "^[A-Za-z0-9_=@,.;:~/-]{1,200}$"}
+    name = channel()
     epoch: Json = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
     time: Json = {"type": "string", "format": "date-time"}
     event_id: Json = {"type": "string", "pattern": "^evt_[0-9A-HJKMNP-TV-Z]{26}$"}
@@ -93,7 +93,7 @@ def schemas() -> Json:
         ]
     }
     info: Json = {
-        "channel": channel,
+        "channel": name,
         "epoch": epoch,
         "first_offset": offset(),
         "last_offset": offset(),
@@ -120,14 +120,14 @@ def schemas() -> Json:
                     "type": "array",
                     "minItems": 1,
                     "maxItems": 1000,
-                    "items": _object({"channel": channel, **event}, closed=True),
+                    "items": _object({"channel": name, **event}, closed=True),
                 }
             },
             closed=True,
         ),
         "Broadcast": _object(
             {
-                "channels": {"type": "array", "minItems": 1, "maxItems": 100, "uniqueItems": True, "items": channel},
+                "channels": {"type": "array", "minItems": 1, "maxItems": 100, "uniqueItems": True, "items": name},
                 **event,
             },
             closed=True,
@@ -140,10 +140,8 @@ def schemas() -> Json:
                     "type": "array",
                     "items": {
                         "anyOf": [
-                            _object({"channel": channel, **ack, "replayed": {"const": True}}, optional=("replayed",)),
-                            _object(
-                                {"channel": channel, **spooled, "replayed": {"const": True}}, optional=("replayed",)
-                            ),
+                            _object({"channel": name, **ack, "replayed": {"const": True}}, optional=("replayed",)),
+                            _object({"channel": name, **spooled, "replayed": {"const": True}}, optional=("replayed",)),
                             _object(refused),
                         ]
                     },
@@ -154,7 +152,7 @@ def schemas() -> Json:
             {
                 "id": event_id,
                 "app_id": text,
-                "channel": channel,
+                "channel": name,
                 "type": text,
                 "data": {},
                 "meta": meta,
@@ -164,7 +162,7 @@ def schemas() -> Json:
         "History": _object(
             {
                 "app_id": text,
-                "channel": channel,
+                "channel": name,
                 "count": {"type": "integer", "minimum": 0},
                 "events": {"type": "array", "items": ref("Envelope")},
                 "epoch": epoch,
@@ -173,11 +171,11 @@ def schemas() -> Json:
                 "gap": nullable_gap,
             }
         ),
-        "Forgotten": _object({"app_id": text, "channel": channel, "epoch": epoch}),
+        "Forgotten": _object({"app_id": text, "channel": name, "epoch": epoch}),
         "Members": _object(
             {
                 "app_id": text,
-                "channel": channel,
+                "channel": name,
                 "count": {"type": "integer", "minimum": 0, "description": "Of keys."},
                 "members": {
                     "type": "object",
@@ -202,6 +200,7 @@ def schemas() -> Json:
                 "next": {"type": ["string", "null"], "description": "The cursor of the next page; null on the last."},
             }
         ),
+        **_analytics(name, epoch),
         "Problem": _object(
             {
                 "type": {"type": "string", "format": "uri"},
@@ -269,6 +268,53 @@ def schemas() -> Json:
         ),
         "OpenApi": {"type": "object"},
     }
+
+
+def _analytics(name: Json, epoch: Json) -> Json:
+    """The schemas of figures. What is no finite number is null."""
+    number: Json = {"type": ["number", "null"]}
+    time: Json = {"type": ["string", "null"], "format": "date-time"}
+    place: Json = {"type": ["integer", "null"], "minimum": 1}
+    count: Json = {"type": "integer", "minimum": 0}
+    summary = ref("Summary")
+    figures = {
+        "channel": name,
+        "epoch": epoch,
+        "count": count,
+        "first_offset": place,
+        "last_offset": place,
+        "begin": {**time, "description": "From here to `end` no event is missing; null when nothing is known."},
+        "end": {"type": "string", "format": "date-time"},
+        "rates": _object(dict.fromkeys(("1", "10", "60", "all"), number)),
+        "intervals": summary,
+        "sizes": summary,
+        "fields": {"type": "object", "additionalProperties": summary},
+        "buckets": {
+            "oneOf": [
+                {"type": "null"},
+                _object({"seconds": count, "first": time, "counts": {"type": "array", "items": count}}),
+            ]
+        },
+    }
+    page = {
+        "channels": {"type": "array", "items": ref("Figures")},
+        "next": {"type": ["string", "null"], "description": "The cursor of the next page; null on the last."},
+    }
+    return {
+        "Summary": _object({"count": count, **dict.fromkeys(("min", "max", "mean", "p50", "p95", "p99"), number)}),
+        "Figures": _object(figures),
+        "Analytics": {
+            "type": "object",
+            "properties": {"app_id": {"type": "string"}},
+            "required": ["app_id"],
+            "oneOf": [ref("Figures"), _object(page)],
+        },
+    }
+
+
+def channel() -> Json:
+    """Return the schema of a channel's name."""
+    return {"type": "string", "pattern": "^[A-Za-z0-9_=@,.;:~/-]{1,200}$"}
 
 
 def offset() -> Json:

@@ -26,6 +26,12 @@ def text(req: falcon.Request, name: str) -> str | None:
     return value
 
 
+def texts(req: falcon.Request, name: str) -> list[str]:
+    """Return the parameter as often as it is given, in order."""
+    value = req.params.get(name, [])
+    return value if isinstance(value, list) else [value]
+
+
 def whole(req: falcon.Request, name: str, least: int, most: int) -> int | None:
     """Return the parameter as a number from `least` to `most`; None when it is not there.
 

@@ -184,4 +184,17 @@ CHANNELS = [
     case("channels with a short cursor", get("/apps/demo/channels?cursor=x", 400, "invalid_parameter")),
 ]
 
-CASES = PAGES + FORGET + WHO + TOKENS + CHANNELS
+ANALYTICS = "/apps/demo/analytics"
+ALL_PARAMETERS = "field=/a&field=/b~1c&field=&window=60&bucket=30"
+FIGURES = [
+    case("figures of a channel that never was", get(f"{ANALYTICS}?channel={{room}}&{ALL_PARAMETERS}")),
+    case("the head of figures", Request("HEAD", f"{ANALYTICS}?channel={{room}}", fields=(KEY,))),
+    case("figures of an app without channels", get("/apps/other/analytics", key="other-key")),
+    case("figures of a wrong channel", get(f"{ANALYTICS}?channel=a%20b", 400, "invalid_channel")),
+    case("figures of a wrong field", get(f"{ANALYTICS}?channel=a&field=%61", 400, "invalid_parameter")),
+    case("figures of a wrong window", get(f"{ANALYTICS}?window=%zz", 400, "invalid_parameter")),
+    read_by_some("who may see figures", f"{ANALYTICS}?channel={{room}}"),
+    read_by_all("who may see figures of a public channel", f"{ANALYTICS}?channel=public:never"),
+]
+
+CASES = PAGES + FORGET + WHO + TOKENS + CHANNELS + FIGURES

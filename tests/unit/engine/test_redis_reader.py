@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,3 +169,31 @@ def test_what_is_left_of_a_reign_that_ended_begins_an_epoch(link: RedisLink, rea
     assert answer.epoch != channel.epoch
     assert (answer.gap, answer.last, len(events)) == (Gap(0, 0, "epoch_changed"), 3, 3)
     assert reader.stand("demo", "room").epoch == answer.epoch
+
+
+def test_columns_are_of_what_the_query_leaves(link: RedisLink, reader: RedisReader) -> None:
+    channel = Channel(link, reader)
+    channel.append((3, "old", 0, 0))
+    channel.append((3, "new", 1, 3))
+    whole = reader.columns("demo", "room", [], Query())
+    assert (whole.offsets.tolist(), whole.begin) == ([1, 2, 3, 4, 5, 6], 0)
+    assert whole.sizes.tolist() == [len(envelope) for _, envelope in reader.read("demo", "room", Query(0, limit=9))[1]]
+    newest = reader.columns("demo", "room", [], Query(size=2))
+    assert (newest.offsets.tolist(), newest.begin) == ([5, 6], newest.times[0])
+    nothing = reader.columns("demo", "room", [], Query(ttl=1.0))
+    assert nothing.offsets.tolist() == []
+    assert 0 <= nothing.begin - (nothing.read_at - 1_000_000) < 1_000_000
+
+
+def test_what_is_no_replica_makes_no_columns() -> None:
+    with pytest.raises(ValueError, match="no replica"):
+        _core.replica_columns("demo", "room", [], [b"7 1 0\n", b"7 1 1\n"], overwritten=False, not_before=0, read_at=1)
+
+
+def test_envelopes_of_another_hand_have_no_numbers() -> None:
+    envelopes = [b'{"id":1,"data":5,"offset":', b'{"data":{"a":1},"offset":']
+    page = b"7 4 2\n" + b"".join(b"9 %d\n%s" % (len(envelope), envelope) for envelope in envelopes)
+    columns = _core.replica_columns("demo", "room", ["", "/a"], [page], overwritten=True, not_before=0, read_at=99)
+    assert (columns.epoch, columns.offsets.tolist(), columns.begin) == (f"{7:016x}", [4, 5], 9)
+    assert columns.sizes.tolist() == [len(envelope) + 2 for envelope in envelopes]
+    assert all(np.isnan(numbers).all() for numbers in columns.fields.values())

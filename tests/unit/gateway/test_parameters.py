@@ -35,6 +35,13 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "found"), [("", []), ("t=", [""]), ("t=/a,b", ["/a,b"]), ("t=2&other=x&t=1&t=2", ["2", "1", "2"])]
+)
+def test_texts_keep_their_order(query: str, found: list[str]) -> None:
+    assert parameters.texts(testing.create_req(query_string=query), "t") == found
+
+
+@pytest.mark.parametrize(
     ("query", "found"), [("", False), ("b=true", True), ("b=1", True), ("b=false", False), ("b=0", False)]
 )
 def test_booleans(query: str, found: bool) -> None:

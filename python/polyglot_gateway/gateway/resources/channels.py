@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 import falcon
 
-from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo, Engine
-from polyglot_gateway.errors import InvalidChannel, InvalidParameter
-from polyglot_gateway.gateway import parameters
+from polyglot_gateway.gateway.channel_page import channel_page
 from polyglot_gateway.gateway.credentials import Credentials
 
 
@@ -25,16 +21,8 @@ class Channels:
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str) -> None:
         """Answer with a page of channels, and the cursor of the next page if there is one."""
         self._credentials.authorize(req.env, app, "history")
-        limit = parameters.whole(req, "limit", 1, 1000)
-        limit = 100 if limit is None else limit
-        cursor = parameters.text(req, "cursor")
-        infos = self._engine.channels(app, "" if cursor is None else _from_cursor(cursor), limit)
-        more = len(infos) == limit and self._engine.channels(app, infos[-1].channel, 1)
-        resp.media = {
-            "app_id": app,
-            "channels": [_as_json(info) for info in infos],
-            "next": _to_cursor(infos[-1].channel) if more else None,
-        }
+        infos, cursor = channel_page(req, self._engine, app, most=1000, default=100)
+        resp.media = {"app_id": app, "channels": [_as_json(info) for info in infos], "next": cursor}
 
     on_head = on_get
 
@@ -63,16 +51,3 @@ def _as_json(info: ChannelInfo) -> dict[str, Any]:
         "count": info.last_offset - info.first_offset + 1,
         "last_published": info.last_published,
     }
-
-
-def _to_cursor(channel: str) -> str:
-    return base64.urlsafe_b64encode(channel.encode()).decode().rstrip("=")
-
-
-def _from_cursor(cursor: str) -> str:
-    try:
-        channel = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        _core.check_channel(channel)
-    except (binascii.Error, ValueError, InvalidChannel):
-        raise InvalidParameter(f"cursor is {cursor!r}; allowed is what `next` of the page before says.") from None
-    return channel
