@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+import pybind11
 import pytest
 from tests.deployment import ROOT, STANDALONE, compose, container, one
 
@@ -163,10 +164,7 @@ def test_the_build_gets_what_it_needs_and_no_more(context, tmp_path):
     for name in [project["readme"], *project["license-files"]]:
         assert (context / name).is_file()
     configure = ["cmake", "-S", context, "-B", tmp_path / "build", "-G", "Ninja", "-DPOLYGLOT_PYTHON=ON"]
-    prefix = subprocess.run(
-        [sys.executable, "-m", "pybind11", "--cmakedir"], check=True, capture_output=True, text=True
-    )
-    find = [f"-Dpybind11_DIR={prefix.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
+    find = [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", f"-DPython_EXECUTABLE={sys.executable}"]
     done = subprocess.run([*configure, *find], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (context / "python" / "polyglot_gateway" / "engine" / "redis_functions.lua").is_file()

@@ -1,4 +1,4 @@
-"""What the container of Nginx runs: it follows the gateways that DNS names, as Docker's does when a service is scaled."""
+"""What the container of Nginx runs: it follows the gateways that DNS names, as Docker's names those of a service."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.deployment import ROOT, compose
-from tests.serving import PATIENCE, Gateway, free_port, wait_until
+from tests.serving import PATIENCE, POLYGLOT, Gateway, free_port, wait_until
 
 # For everybody else on this machine 127.0.0.1 is taken by other tests; these are of this one.
 ADDRESSES = ["127.0.0.21", "127.0.0.22", "127.0.0.23"]
@@ -66,14 +66,7 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[[str, int], Gateway]]:
     def start(host: str, port: int) -> Gateway:
         folder = tmp_path / host
         folder.mkdir()
-        command = (
-            str(Path(sys.executable).with_name("polyglot")),
-            "serve",
-            "--bind",
-            f"{host}:{port}",
-            "--workers",
-            "1",
-        )
+        command = (*POLYGLOT, "serve", "--bind", f"{host}:{port}", "--workers", "1")
         started.append(Gateway(folder, port, (), {"DATA_DIR": "data"}, command, host=host))
         return started[-1].wait_until_ready()
 
