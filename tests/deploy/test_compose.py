@@ -1,4 +1,7 @@
-"""compose.yaml, and compose.prod.yaml over it."""
+"""compose.yaml, and compose.prod.yaml over it.
+
+compose-spec.json beside this file is the schema of the Compose Specification, under the Apache License 2.0.
+"""
 
 import json
 import re
