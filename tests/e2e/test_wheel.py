@@ -25,6 +25,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path):
     run(installed / "python", "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
     code = "from polyglot_gateway import _core; _core.check_json(b'{}'); print(_core.__version__)"
     version = run(installed / "python", "-c", code, cwd=tmp_path).strip()
+    run(installed / "python", "-c", "import polyglot_gateway.server.worker, redis, urllib3", cwd=tmp_path)
     lua = "from importlib.resources import files; print(files('polyglot_gateway.engine') / 'redis_functions.lua')"
     assert Path(run(installed / "python", "-c", lua, cwd=tmp_path).strip()).is_file()
     generated = "from importlib.resources import files; print(*files('polyglot_gateway.processor.proto').iterdir())"
