@@ -23,6 +23,9 @@
 namespace polyglot::core {
 namespace {
 
+constexpr long kSecondNs = 1'000'000'000;
+constexpr long kLookAgainNs = 50'000'000;
+
 // Bytes far behind the end of the file that only serve to be locked.
 constexpr off_t kUsersByte = off_t{1} << 60;
 constexpr off_t kWorkerByte = kUsersByte + 1;
@@ -329,7 +332,7 @@ Status Segment::sync(std::uint64_t position) {
   Header& header = map_.header();
   if (header.synced.load(std::memory_order_acquire) >= position) return {};
   pthread_mutex_t* mutex = mutex_in(header.sync_lock);
-  if (const int outcome = pthread_mutex_lock(mutex); outcome != 0) take_over(mutex, outcome, false);
+  if (const int outcome = lock(mutex); outcome != 0) take_over(mutex, outcome, false);
   Status status;
   if (header.synced.load(std::memory_order_acquire) < position) {
     const std::uint64_t head = header.head.load(std::memory_order_acquire);
@@ -345,6 +348,23 @@ Status Segment::sync(std::uint64_t position) {
   }
   pthread_mutex_unlock(mutex);
   return status;
+}
+
+// A holder that is killed between letting go and waking who waits leaves that to the kernel, which does nothing when
+// another has taken the lock by then; and that one does not know that somebody sleeps.
+int Segment::lock(pthread_mutex_t* mutex) {
+  int outcome = pthread_mutex_trylock(mutex);
+  while (outcome == EBUSY || outcome == ETIMEDOUT) {
+    timespec until{};
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += kLookAgainNs;
+    if (until.tv_nsec >= kSecondNs) {
+      until.tv_nsec -= kSecondNs;
+      ++until.tv_sec;
+    }
+    outcome = pthread_mutex_timedlock(mutex, &until);
+  }
+  return outcome;
 }
 
 void Segment::take_over(pthread_mutex_t* mutex, int outcome, bool to_repair) const {

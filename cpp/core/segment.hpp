@@ -73,7 +73,7 @@ class Segment {
   class Lock {
    public:
     explicit Lock(Segment& segment) : mutex_(mutex_in(segment.map_.header().lock)) {
-      if (const int outcome = pthread_mutex_lock(mutex_); outcome != 0) segment.take_over(mutex_, outcome, true);
+      if (const int outcome = lock(mutex_); outcome != 0) segment.take_over(mutex_, outcome, true);
     }
     ~Lock() { pthread_mutex_unlock(mutex_); }
     Lock(const Lock&) = delete;
@@ -87,6 +87,8 @@ class Segment {
   static pthread_mutex_t* mutex_in(std::array<std::byte, 64>& place) {
     return reinterpret_cast<pthread_mutex_t*>(place.data());
   }
+  // As pthread_mutex_lock, but whoever waits looks again now and then.
+  static int lock(pthread_mutex_t* mutex);
   // Goes on from a lock whose holder died; ends the process when there is no lock to go on with.
   void take_over(pthread_mutex_t* mutex, int outcome, bool to_repair) const;
 

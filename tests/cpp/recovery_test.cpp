@@ -2,6 +2,13 @@
 #include "core/recovery.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
 
 #include "core/checksum.hpp"
 #include "core/record.hpp"
@@ -334,6 +341,24 @@ TEST(RecordTest, IsWholeOnlyWithEveryByte) {
     EXPECT_FALSE(record_is_whole(segment->map(), 0, damaged)) << i;
     byte ^= std::byte{0x10};
   }
+}
+
+// It had let go, and another took the lock before anybody was woken.
+TEST_F(RecoveryTest, AWakeUpThatDiesWithTheHolderKeepsNobodyWaiting) {
+  const auto word_of = [](const SegmentMap& map) {
+    return std::atomic_ref<unsigned>(*reinterpret_cast<unsigned*>(map.header().lock.data()));
+  };
+  auto waiter = std::async(std::launch::async, [&] {
+    while (word_of(map()).load() == 0) std::this_thread::yield();
+    publish("c", "1");
+  });
+  die_holding_lock([&](const SegmentMap& map) {
+    while ((word_of(map).load() & FUTEX_WAITERS) == 0) std::this_thread::yield();
+    word_of(map).store(0);
+  });
+  const bool ended = waiter.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  EXPECT_TRUE(ended);
+  if (!ended) syscall(SYS_futex, map().header().lock.data(), FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 }  // namespace
