@@ -350,8 +350,8 @@ Status Segment::sync(std::uint64_t position) {
   return status;
 }
 
-// A holder that is killed between letting go and waking who waits leaves that to the kernel, which does nothing when
-// another has taken the lock by then; and that one does not know that somebody sleeps.
+// A wake-up can be lost: with one who was woken and is killed before it has the lock, or with a holder who is killed
+// between letting go and waking. Then the lock is free, and nobody knows that others sleep.
 int Segment::lock(pthread_mutex_t* mutex) {
   int outcome = pthread_mutex_trylock(mutex);
   while (outcome == EBUSY || outcome == ETIMEDOUT) {
