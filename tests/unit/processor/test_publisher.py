@@ -182,3 +182,12 @@ def test_nothing_that_was_not_judged_is_kept_when_a_turn_is_broken_off(stage: St
     assert sum(isinstance(error, GreenletExit) for error in publishers.errors.values()) == 1
     assert sum(isinstance(error, GatewayError) for error in publishers.errors.values()) == 2
     assert stage.publish("good").offset == 2
+
+
+def test_a_call_that_is_finished_is_asked_nothing_more(stage: Stage) -> None:
+    gateway = stage.engine.gateway
+    call = _core.ProcessCall(gateway, [gateway.prepare("demo", "room", b'{"type":"t","data":1}')])
+    call.judge([replace(2)])
+    for more in (call.events, lambda: call.judge([ACCEPT]), lambda: call.fail("internal_error", "")):
+        with pytest.raises(ValueError, match="finished"):
+            more()
