@@ -74,6 +74,25 @@ TEST(Envelope, IsJsonForTheDeepestAndLargestEvent) {
   EXPECT_TRUE(check_json(out).ok()) << check_json(out).message();
 }
 
+TEST(EnvelopeFromData, BeginsWithTheDataWhateverTheType) {
+  for (const std::string_view type : {R"("t")", R"("\"")", R"("\\")", R"("\",\"data\":")"}) {
+    std::string text;
+    append_envelope(text, {"app", "room", {}, 7, {}, {}}, {.channel = {}, .type = type, .data = "[1]"});
+    EXPECT_TRUE(envelope_from_data(text, "app", "room").starts_with(R"([1],"meta":)")) << text;
+    EXPECT_EQ(envelope_from_data(text, "app", "room").data() - text.data(), envelope_data_at("app", "room", type));
+  }
+}
+
+TEST(EnvelopeFromData, IsEmptyWhereNoneFollow) {
+  std::string text;
+  append_envelope(text, {"app", "room", {}, 7, {}, {}}, {.channel = {}, .type = R"("a\"b")", .data = "1"});
+  const std::size_t data = text.find("\"data\":") + 7;
+  const std::size_t name = text.find("room\"") + 5;
+  for (std::size_t size = name; size <= data; ++size) {
+    EXPECT_TRUE(envelope_from_data(std::string_view(text).substr(0, size), "app", "room").empty()) << size;
+  }
+}
+
 TEST(WriteOffset, EndsTheEnvelope) {
   const auto text = [](std::uint64_t offset) {
     char out[kMaxOffsetLength];
