@@ -188,7 +188,7 @@ TEST(GapOf, StandsBeforeThePagesFirstEvent) {
   core::HistoryPage page;
   page.epoch = kEpoch;
   page.last = 9;
-  page.items = {{.offset = 7, .begin = 0, .size = 2}, {.offset = 8, .begin = 3, .size = 2}};
+  page.items = {{.offset = 7, .time = 0, .begin = 0, .size = 2}, {.offset = 8, .time = 0, .begin = 3, .size = 2}};
   page.gap = core::GapReason::overwritten;
   page.gap_from = 3;
   page.gap_to = 6;

@@ -87,7 +87,9 @@ TEST_F(ProcessQueueTest, NobodyOvertakesWhoWaitsForAnother) {
   const std::string both = R"({"events":[{"channel":"a","type":"t","data":1},{"channel":"c","type":"t","data":1}]})";
   auto texts = std::make_unique<const std::string>(both);
   auto submission = taken(gateway_->prepare_batch("app", *texts, false, {}));
-  ASSERT_TRUE(queue_.push({std::move(texts), std::move(submission)}, [](const OwnedSubmission&) {}).ok());
+  auto places = queue_.places_of(*submission);
+  ASSERT_TRUE(
+      queue_.push({std::move(texts), std::move(submission)}, std::move(places), [](const OwnedSubmission&) {}).ok());
   push("c", kManyToProcess);
   EXPECT_TRUE(take().empty()) << "the one before it waits for a";
   finish(second.front());

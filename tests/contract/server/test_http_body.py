@@ -82,7 +82,7 @@ def test_a_refused_request_is_answered_before_its_body(
 ) -> None:
     raw.send(head[:-2] + b"Expect: 100-continue\r\n\r\n")
     answer = raw.answer()
-    if server_name == "wsgi":  # gunicorn asks for every body, and then the gateway refuses it unread
+    if server_name.startswith("wsgi"):  # gunicorn asks for every body, and then the gateway refuses it unread
         assert answer.status == 100
         answer = raw.answer()
     assert answer.status == status
@@ -114,7 +114,7 @@ def test_a_body_that_came_with_its_head_is_not_asked_for(server_name: str, raw: 
     raw.send(post(b"Content-Length: 42", b"Expect: 100-continue", body=EVENT))
     statuses = [raw.answer().status]
     if statuses[0] == 100:  # allowed (RFC 9110, section 10.1.1), and gunicorn always does it
-        assert server_name == "wsgi"
+        assert server_name.startswith("wsgi")
         statuses.append(raw.answer().status)
     assert statuses[-1] == 200
 

@@ -41,7 +41,7 @@ def test_a_connection_is_closed_when_the_client_says_so(raw: RawConnection) -> N
 
 @pytest.mark.parametrize("value", [b"Close", b"keep-alive, close", b"close, te"])
 def test_close_is_found_in_any_spelling_and_in_a_list(server_name: str, raw: RawConnection, value: bytes) -> None:
-    if server_name == "wsgi" and b"," in value:
+    if server_name.startswith("wsgi") and b"," in value:
         pytest.skip("gunicorn heeds only a Connection field that says nothing else")
     assert raw.send(b"GET /alive HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n" % value).answer().status == 200
     assert raw.is_closed()
@@ -153,7 +153,7 @@ def test_no_content_has_no_length(raw: RawConnection) -> None:
 
 def test_empty_lines_before_a_request_are_forgiven(server_name: str, raw: RawConnection) -> None:
     """RFC 9112, section 2.2: old clients send one after a body."""
-    if server_name == "wsgi":
+    if server_name.startswith("wsgi"):
         pytest.skip("gunicorn takes an empty line for a request line")
     raw.send(publish() + b"\r\n" + ALIVE)
     assert [raw.answer().status, raw.answer().status] == [200, 200]
@@ -175,7 +175,7 @@ def test_connect_is_refused(raw: RawConnection) -> None:
 
 def test_methods_have_one_spelling(server_name: str, raw: RawConnection) -> None:
     answer = raw.send(b"get /alive HTTP/1.1\r\nHost: a\r\n\r\n").answer()
-    assert answer.status == (400 if server_name == "wsgi" else 405)
+    assert answer.status == (400 if server_name.startswith("wsgi") else 405)
 
 
 def test_an_upgrade_that_nobody_offers_is_left_aside(raw: RawConnection) -> None:
