@@ -200,9 +200,10 @@ bool AppendCalls::settle(std::size_t call, std::string_view answer) {
     if (parts.take_integer(offset)) {
       if (offset <= 1) return false;
       kept(call, entry, offset, epoch);
-    } else if (!parts.take_text(remembered)) {
-      return false;
-    } else if (remembered.empty()) {
+      continue;
+    }
+    if (!parts.take_text(remembered)) return false;
+    if (remembered.empty()) {
       mismatched(call, entry);
     } else if (!replayed(call, entry, remembered)) {
       return false;
