@@ -12,6 +12,7 @@ PYTHON = ROOT / "python" / "polyglot_gateway"
 # What the modules of a part may import from the package besides their own part. The longest prefix decides.
 MAY_USE = {
     "errors": set(),
+    "arbiter": set(),
     "settings": {"errors", "_core", "settings_apps", "settings_processor", "settings_redis"},
     "settings_processor": {"settings_apps", "processor.address"},
     "settings_redis": {"settings_apps"},
@@ -19,11 +20,11 @@ MAY_USE = {
     "engine": {"errors", "_core"},
     "analytics": {"engine.base"},
     "loading": {"errors"},
-    "processor": {"errors", "_core", "loading", "engine.base"},
+    "processor": {"arbiter", "errors", "_core", "loading", "engine.base"},
     "gateway": {"errors", "_core", "analytics", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
-    "server": {"errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine", "processor"},
+    "server": {"arbiter", "errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine", "processor"},
     "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link", "ops.logs", "processor"},
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}

@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "processor/base": "a contract; tests/contract holds processors to it",
     "processor/service_master": "forks and listens; tests/e2e/test_processor_service.py runs it",
     "processor/judging": "between the processor and the core; tests/contract/server with a processor",
+    "arbiter": "forks; tests/e2e/test_processor_settings.py has several workers fail at their start",
     "errors": "classes without logic; tests/contract and tests/unit/gateway/test_problems.py raise them",
     "ops/meters": "a protocol without logic",
     "server/logger": "tests/e2e/test_serving.py reads what it logs",

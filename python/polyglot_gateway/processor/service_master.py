@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from polyglot_gateway.arbiter import HaltingArbiter
 from polyglot_gateway.errors import GatewayError, SettingsError
 from polyglot_gateway.loading import load_function
 from polyglot_gateway.processor.grpc_extra import require_grpc
@@ -95,7 +96,7 @@ class ProcessorServer(BaseApplication):
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or SIGQUIT; ends by SystemExit."""
-        Arbiter(self).run()
+        HaltingArbiter(self).run()
 
     def _listening(self, master: Arbiter) -> None:
         where = [f"http://{self._options.http}"] if self._options.http else []

@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from gunicorn.arbiter import Arbiter
-
+from polyglot_gateway.arbiter import HaltingArbiter
 from polyglot_gateway.errors import SettingsError
 from polyglot_gateway.server.hooks import HELD_BACK
 from polyglot_gateway.server.logger import Logger
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from polyglot_gateway.server.application import Server
 
 
-class Master(Arbiter):
+class Master(HaltingArbiter):
     """Keeps the workers alive, and tells them to read polyglot.toml again."""
 
     app: Server
