@@ -20,7 +20,7 @@ MAY_USE = {
     "engine": {"errors", "_core"},
     "analytics": {"engine.base"},
     "loading": {"errors"},
-    "processor": {"arbiter", "errors", "_core", "loading", "engine.base"},
+    "processor": {"arbiter", "errors", "_core", "loading", "engine.preparing"},
     "gateway": {"errors", "_core", "analytics", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},

@@ -11,6 +11,7 @@ PYTHON = ROOT / "python" / "polyglot_gateway"
 # Python modules with no test file of their own, and why.
 TESTED_ELSEWHERE = {
     "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
+    "engine/preparing": "tests/contract/engine, and tests/unit/processor/test_publisher.py",
     "engine/base": "a contract; tests/contract holds engines to it",
     "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
     "processor/base": "a contract; tests/contract holds processors to it",

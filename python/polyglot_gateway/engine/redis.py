@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Ack, ChannelInfo, Columns, Engine, Page
+from polyglot_gateway.engine.base import ChannelInfo, Columns, Engine, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.engine.preparing import PreparingPublisher
 from polyglot_gateway.engine.redis_appender import RedisAppender
 from polyglot_gateway.engine.redis_feed import RedisFeed
 from polyglot_gateway.engine.redis_forwarder import Forwarder
@@ -28,7 +29,7 @@ ENOUGH_BYTES = 1 << 16
 """Of a page for a follower, and then the rest of what was appended together with its last event."""
 
 
-class RedisEngine:
+class RedisEngine(PreparingPublisher):
     """Fulfils `Engine` with a Redis that several instances share.
 
     `local` decides who may do what (`configure`, `authorize`, `max_event_bytes`) and keeps the counters of this
@@ -62,6 +63,7 @@ class RedisEngine:
         Raises:
             ValueError: The URL is not one of Redis.
         """
+        super().__init__(local.gateway, lambda submission, place: self.append([submission], place))
         self.gateway = local.gateway
         self.configure = local.configure
         self.authorize = local.authorize
@@ -86,36 +88,6 @@ class RedisEngine:
         if spool is not None:
             self._forwarder = Forwarder(spool, self.appender, self._reader, self._link, self.gateway)
             self._forwarder.start()
-
-    def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
-    ) -> Ack:
-        """See `Engine`."""
-        submission = self.gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self.appender.append([submission], (app, channel))
-        return submission.ack()
-
-    def publish_batch(
-        self,
-        app: str,
-        body: bytes,
-        ndjson: bool = False,
-        idempotency_key: str = "",
-        source_ip: str = "",
-        user_id: str = "",
-    ) -> bytes:
-        """See `Engine`."""
-        submission = self.gateway.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
-        self.appender.append([submission])
-        return submission.results()
-
-    def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
-    ) -> bytes:
-        """See `Engine`."""
-        submission = self.gateway.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
-        self.appender.append([submission])
-        return submission.results()
 
     def history(
         self,

@@ -19,7 +19,7 @@ import structlog
 from polyglot_gateway import _core
 from polyglot_gateway.engine.base import ChannelInfo
 from polyglot_gateway.engine.redis_feed import CHECK_SECONDS, RedisFeed
-from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader
+from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader, last_of
 from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidParameter
 
 MOST_ASKED = 100
@@ -274,24 +274,18 @@ class RedisMirror:
     def _replace(self, place: Place, seen: str, answer: Answer) -> bool:
         """Make the history what Redis keeps, which may be several pages; whether that is done."""
         replicas = [answer.events]
-        since = _last_of(answer.events)
+        since = last_of(answer.events)
         while since < answer.last:
             query = Query(since, epoch=answer.epoch, limit=PAGE, enough=PAGE_BYTES)
             (answer,) = self._reader.read_all([(*place, query)])
             if answer.gap is not None:
                 return False
             replicas.append(answer.events)
-            reached = _last_of(answer.events)
+            reached = last_of(answer.events)
             if reached <= since:
                 raise _taken_away(place)
             since = reached
         return self._gateway.replace(*place, seen, replicas)
-
-
-def _last_of(replica: bytes) -> int:
-    """The offset of the last event, as the replica's first line tells it."""
-    _, first, count = replica[: replica.index(b"\n")].split()
-    return int(first) + int(count) - 1
 
 
 def _taken_away(place: Place) -> EngineUnavailable:

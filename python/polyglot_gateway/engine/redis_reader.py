@@ -62,7 +62,7 @@ def _now() -> int:
     return (datetime.now(UTC) - BEGINNING) // timedelta(microseconds=1)
 
 
-def _last_of(replica: bytes) -> int:
+def last_of(replica: bytes) -> int:
     """The offset of a replica's last event; of the one before it when there is none."""
     _, first, count = replica[: replica.index(b"\n")].split()
     return int(first) + int(count) - 1
@@ -100,7 +100,7 @@ class RedisReader:
                 pages.clear()
                 first, read_at, not_before = answer, began, _now() - int(query.ttl * 1e6)
             pages.append(answer.events)
-            reached = _last_of(answer.events)
+            reached = last_of(answer.events)
             if reached >= first.last or reached == query.since:
                 break
             query = query._replace(since=reached, until=first.last, epoch=answer.epoch)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Ack, Publisher
+from polyglot_gateway.engine.preparing import PreparingPublisher
 from polyglot_gateway.errors import EngineDown
 from polyglot_gateway.processor.base import MOST_EVENTS, Processor
 from polyglot_gateway.processor.judging import judge
@@ -40,7 +40,7 @@ class _Job:
         self.error: Exception | None = EngineDown("Publishing was broken off before its end.")
 
 
-class ProcessingPublisher:
+class ProcessingPublisher(PreparingPublisher):
     """Fulfils `Publisher` (engine/base.py). Thread safe.
 
     While a turn is under way, what comes from other threads gathers, and has the next one together: it is processed and
@@ -49,6 +49,7 @@ class ProcessingPublisher:
 
     def __init__(self, engine: AppendingEngine, processor: Processor) -> None:
         """Have `engine` keep what `processor` accepts."""
+        super().__init__(engine.gateway, self._process_and_append)
         self._gateway = engine.gateway
         self._append = engine.append
         self._processor = processor
@@ -56,37 +57,7 @@ class ProcessingPublisher:
         self._turn = threading.Lock()
         self._waiting: list[_Job] = []
 
-    def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
-    ) -> Ack:
-        """See `Publisher`."""
-        submission = self._gateway.prepare(app, channel, body, idempotency_key, source_ip, user_id)
-        self._process_and_append(submission)
-        return submission.ack()
-
-    def publish_batch(
-        self,
-        app: str,
-        body: bytes,
-        ndjson: bool = False,
-        idempotency_key: str = "",
-        source_ip: str = "",
-        user_id: str = "",
-    ) -> bytes:
-        """See `Publisher`."""
-        submission = self._gateway.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
-        self._process_and_append(submission)
-        return submission.results()
-
-    def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
-    ) -> bytes:
-        """See `Publisher`."""
-        submission = self._gateway.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
-        self._process_and_append(submission)
-        return submission.results()
-
-    def _process_and_append(self, submission: _core.Submission) -> None:
+    def _process_and_append(self, submission: _core.Submission, _: object) -> None:
         job = _Job(submission)
         with self._gathering:
             self._waiting.append(job)
@@ -124,6 +95,3 @@ def _batches(jobs: list[_Job]) -> Iterator[list[_Job]]:
         events += len(job.submission)
     if batch:
         yield batch
-
-
-_: Callable[..., Publisher] = ProcessingPublisher
