@@ -13,6 +13,7 @@ TESTED_ELSEWHERE = {
     "cli/client": "used by every command that talks to a gateway; tests/unit/cli/test_publish.py and its neighbours",
     "engine/preparing": "tests/contract/engine, and tests/unit/processor/test_publisher.py",
     "engine/base": "a contract; tests/contract holds engines to it",
+    "server/readable": "a few lines of gevent; test_append_loop.py and its neighbours wait by it",
     "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
     "processor/base": "a contract; tests/contract holds processors to it",
     "processor/service_master": "forks and listens; tests/e2e/test_processor_service.py runs it",

@@ -40,6 +40,9 @@ if TYPE_CHECKING:  # who reads no columns needs no NumPy
     import numpy as np
     from numpy.typing import NDArray
 
+Place = tuple[str, str]
+"""App and channel."""
+
 GapReason = Literal["overwritten", "expired", "epoch_changed", "beyond_end"]
 """Why events are missing.
 

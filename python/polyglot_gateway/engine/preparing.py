@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import Ack, Publisher
-
-Place = tuple[str, str]
-"""App and channel."""
+from polyglot_gateway.engine.base import Ack, Place, Publisher
 
 
 class PreparingPublisher:

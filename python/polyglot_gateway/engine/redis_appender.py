@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
+from polyglot_gateway.engine.base import Place
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import Command, Lent, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 LISTED_SECONDS = 600.0
 """So long a channel is taken to be in its app's list without being put there again."""
-
-
-Place = tuple[str, str]
-"""App and channel."""
 
 
 class _Job:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from polyglot_gateway import _core
-from polyglot_gateway.engine.base import ChannelInfo
+from polyglot_gateway.engine.base import ChannelInfo, Place
 from polyglot_gateway.engine.redis_feed import CHECK_SECONDS, RedisFeed
 from polyglot_gateway.engine.redis_reader import Answer, Query, RedisReader, last_of
 from polyglot_gateway.errors import EngineUnavailable, GatewayError, InvalidParameter
@@ -30,9 +30,6 @@ MOST_AT_ONCE = 50
 """Channels that Redis is asked for at a time, each for a page."""
 _LOOK_SECONDS = 1.0
 _DOWN_SECONDS = 0.25
-
-Place = tuple[str, str]
-"""App and channel."""
 
 _log = structlog.get_logger("polyglot_gateway.engine")
 

@@ -16,6 +16,7 @@ from gevent.event import Event
 from polyglot_gateway import _core
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS
 from polyglot_gateway.errors import EngineUnavailable
+from polyglot_gateway.server.readable import Readable
 
 if TYPE_CHECKING:
     from polyglot_gateway.engine.redis_appender import RedisAppender
@@ -30,28 +31,24 @@ class AppendLoop:
         self._server = server
         self._appender = appender
         self._waiting = Event()
-        self._watcher: Any = None
+        self._readable = Readable(server.appends_fileno(), self._wake)
         self._greenlet: gevent.Greenlet[..., Any] | None = None
 
     def start(self) -> None:
         """Take events from now on."""
-        self._watcher = gevent.get_hub().loop.io(self._server.appends_fileno(), 1)
-        self._watcher.start(self._wake)
+        self._readable.start()
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
         """Take no more; what is under way has failed."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
+        self._readable.stop()
         if self._greenlet is not None:
             self._greenlet.kill()
         self._appender.take_back()
 
     def _wake(self) -> None:
         # Until they are taken, the descriptor stays readable.
-        self._watcher.stop()
+        self._readable.pause()
         self._waiting.set()
 
     def _run(self) -> None:
@@ -63,7 +60,7 @@ class AppendLoop:
                 self._append(calls)
             elif not self._server.has_wire():
                 self._appender.take_back()
-            self._watcher.start(self._wake)
+            self._readable.start()
 
     def _append(self, calls: _core.AppendCalls) -> None:
         try:

@@ -18,6 +18,7 @@ from gevent.queue import SimpleQueue
 from polyglot_gateway import _core
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.server.questions import Questions
+from polyglot_gateway.server.readable import Readable
 
 MAX_GREENLETS = 1000
 """Requests that the application works on at a time; more wait."""
@@ -71,19 +72,15 @@ class Handoff:
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
         self._idle = 0
         self._streams: dict[int, _Stream] = {}
-        self._watcher: Any = None
+        self._readable = Readable(server.fileno(), self._take)
 
     def start(self) -> None:
         """Take jobs from now on."""
-        self._watcher = gevent.get_hub().loop.io(self._server.fileno(), 1)
-        self._watcher.start(self._take)
+        self._readable.start()
 
     def stop(self) -> None:
         """Take no more, and end what is under way."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
+        self._readable.stop()
         gevent.killall(self._greenlets, block=False)
 
     def _take(self) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gevent
 from gevent.pool import Group
 
 from polyglot_gateway import _core
 from polyglot_gateway.processor.base import Processor
 from polyglot_gateway.processor.judging import judge
+from polyglot_gateway.server.readable import Readable
 
 
 class ProcessLoop:
@@ -18,20 +16,16 @@ class ProcessLoop:
     def __init__(self, server: _core.Server, processor: Processor) -> None:
         self._server = server
         self._processor = processor
-        self._watcher: Any = None
+        self._readable = Readable(server.processing_fileno(), self._take)
         self._greenlets = Group()
 
     def start(self) -> None:
         """Take events from now on."""
-        self._watcher = gevent.get_hub().loop.io(self._server.processing_fileno(), 1)
-        self._watcher.start(self._take)
+        self._readable.start()
 
     def stop(self) -> None:
         """Take no more; what is under way has failed."""
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher.close()
-            self._watcher = None
+        self._readable.stop()
         self._greenlets.kill(block=False)
 
     def _take(self) -> None:
