@@ -13,13 +13,8 @@
 namespace polyglot::bindings {
 namespace {
 
-// Of polyglot_gateway.processor.base, where Python may have looked before.
-py::handle class_named(const char* name) {
-  return py::object(py::module_::import("polyglot_gateway.processor.base").attr(name)).release();
-}
-
 py::object event_of(const core::ProcessCall::Event& event) {
-  static const py::handle type = class_named("Event");
+  static const TupleType type("Event", "polyglot_gateway.processor.base");
   const core::Append& append = event.append();
   const core::Submission& submission = *event.submission;
   char id[core::kEventIdLength];

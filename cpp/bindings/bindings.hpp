@@ -20,10 +20,10 @@ namespace py = pybind11;
 
 void bind_access(py::module_& module);
 void bind_append_calls(py::module_& module);
-void bind_process_call(py::module_& module);
 void bind_feed(py::module_& module);
 void bind_gateway(py::module_& module);
 void bind_grant(py::module_& module);
+void bind_process_call(py::module_& module);
 void bind_rules(py::module_& module);
 void bind_server(py::module_& module);
 void bind_status(py::module_& module);
@@ -54,11 +54,11 @@ inline py::bytes to_bytes(std::string_view text) {
   return py::bytes(text.data(), text.size());
 }
 
-// A NamedTuple of polyglot_gateway.engine.base, made without calling its Python constructor.
+// A NamedTuple of a module of Python's, made without calling its Python constructor.
 class TupleType {
  public:
-  explicit TupleType(const char* name)
-      : type_(py::object(py::module_::import("polyglot_gateway.engine.base").attr(name)).release()) {}
+  explicit TupleType(const char* name, const char* module = "polyglot_gateway.engine.base")
+      : type_(py::object(py::module_::import(module).attr(name)).release()) {}
   template <typename... Values>
   py::object operator()(Values&&... values) const {
     auto* type = reinterpret_cast<PyTypeObject*>(type_.ptr());

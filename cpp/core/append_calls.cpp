@@ -115,6 +115,15 @@ std::string RedisLayout::stream(std::string_view app, std::string_view channel) 
   return name.append(prefix).append(":{").append(app).append(":").append(channel).append("}");
 }
 
+std::optional<std::pair<std::string_view, std::string_view>> RedisLayout::names_in(std::string_view stream) {
+  const std::size_t begin = stream.find('{');
+  if (begin == std::string_view::npos || !stream.ends_with('}')) return std::nullopt;
+  const std::string_view names = stream.substr(begin + 1, stream.size() - begin - 2);
+  const std::size_t colon = names.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  return std::pair(names.substr(0, colon), names.substr(colon + 1));
+}
+
 std::int64_t RedisLayout::lifetime_ms(const ChannelRule& rule) const {
   return std::max(keep_ms, rule.history_ttl_us / 1000);
 }

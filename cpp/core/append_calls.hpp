@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/rules.hpp"
@@ -30,6 +32,8 @@ struct RedisLayout {
   // What belongs to a channel has the hash tag `{app:channel}` (redis.io, "Redis cluster specification"), so that it
   // lies in one slot of a cluster.
   std::string stream(std::string_view app, std::string_view channel) const;
+  // The app and the channel of a stream; nothing when it is none.
+  static std::optional<std::pair<std::string_view, std::string_view>> names_in(std::string_view stream);
   std::int64_t lifetime_ms(const ChannelRule& rule) const;
 };
 

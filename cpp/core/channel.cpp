@@ -68,6 +68,12 @@ Status check(const Kind& kind, std::string_view text) {
 
 }  // namespace
 
+std::string place_of(std::string_view app, std::string_view channel) {
+  std::string place;
+  place.reserve(app.size() + channel.size() + 1);
+  return place.append(app).append("/").append(channel);
+}
+
 Status check_app(std::string_view app) {
   return check(kApp, app);
 }

@@ -24,6 +24,9 @@ inline constexpr std::size_t kMaxChannelLength = 200;
 Status check_app(std::string_view app);
 Status check_channel(std::string_view channel);
 
+// One name for a channel among those of all apps: `app/channel`.
+std::string place_of(std::string_view app, std::string_view channel);
+
 class ChannelPattern {
  public:
   // invalid_parameter when the pattern is empty, too long or has another character.

@@ -46,10 +46,6 @@ inline std::string_view envelope_id(std::string_view envelope) {
 // Where the app's name is, and how many bytes lie between it and the channel's. REQUIRES: as envelope_id.
 inline constexpr std::size_t kEnvelopeAppAt = 7 + kEventIdLength + 12;
 inline constexpr std::size_t kEnvelopeBetween = 13;
-// Where the data begin. `type` with its quotes, as in SentEvent. REQUIRES: it was made of these by append_envelope.
-constexpr std::size_t envelope_data_at(std::string_view app, std::string_view channel, std::string_view type) {
-  return kEnvelopeAppAt + app.size() + kEnvelopeBetween + channel.size() + 9 + type.size() + 8;
-}
 // The data and what follows them. REQUIRES: is_envelope_of. Empty when no type and data follow.
 std::string_view envelope_from_data(std::string_view envelope, std::string_view app, std::string_view channel);
 // Whether it begins as append_envelope makes it for this app and channel.

@@ -57,7 +57,7 @@ void Submission::serialise(const Origin& origin, EventIds& ids) {
 void Submission::replace_data(std::size_t append, const Item& item, std::string_view data) {
   Append& changed = appends_[append];
   const std::string_view before(changed.envelope.data(), changed.envelope.size());
-  const std::size_t begin = envelope_data_at(app_, item.channel, item.event.type);
+  const std::size_t begin = before.size() - envelope_from_data(before, app_, item.channel).size();
   std::string& envelope = replaced_.emplace_back();
   envelope.reserve(before.size() - item.event.data.size() + data.size() + kMaxOffsetLength);
   envelope.append(before.substr(0, begin)).append(data).append(before.substr(begin + item.event.data.size()));

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/channel.hpp"
 #include "core/epoch.hpp"
 #include "core/file_descriptor.hpp"
 #include "core/resp.hpp"
@@ -16,12 +17,6 @@ namespace polyglot::server {
 namespace {
 
 constexpr std::size_t kKeptOutput = std::size_t{1} << 20;  // bytes of memory
-
-std::string place_of(std::string_view app, std::string_view channel) {
-  std::string place;
-  place.reserve(app.size() + channel.size() + 1);
-  return place.append(app).append("/").append(channel);
-}
 
 bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -62,14 +57,14 @@ void AppendWire::revoke() {
 void AppendWire::listed(std::string_view app, std::string_view channel, std::chrono::milliseconds time) {
   const std::lock_guard guard(mutex_);
   if (listed_.size() >= kMostListed) listed_.clear();
-  listed_[place_of(app, channel)] = Clock::now() + time;
+  listed_[core::place_of(app, channel)] = Clock::now() + time;
 }
 
 bool AppendWire::knows_all(const core::AppendCalls& calls) {
   const Clock::time_point now = Clock::now();
   const std::lock_guard guard(mutex_);
   for (std::size_t call = 0; call < calls.size(); ++call) {
-    const auto found = listed_.find(place_of(calls.app(call), calls.channel(call)));
+    const auto found = listed_.find(core::place_of(calls.app(call), calls.channel(call)));
     if (found == listed_.end() || found->second <= now) return false;
   }
   return true;

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/channel.hpp"
+
 namespace polyglot::server {
 namespace {
 
@@ -18,11 +20,6 @@ std::unique_ptr<core::Feed> open_feed(core::Gateway& gateway) {
   auto feed = gateway.follow();
   if (!feed.ok()) throw std::runtime_error(feed.status().message());
   return std::move(feed).value();
-}
-
-std::string place_of(std::string_view app, std::string_view channel) {
-  std::string place(app);
-  return place.append("/").append(channel);
 }
 
 std::string epoch_json(std::uint64_t epoch) {
@@ -91,7 +88,7 @@ core::Result<Hub::Start> Hub::subscribe(Subscriber& subscriber, std::string_view
     made->epoch = page_.epoch;
     made->offset = page_.last;
     stream = made.get();
-    streams_.emplace(place_of(app, channel), std::move(made));
+    streams_.emplace(core::place_of(app, channel), std::move(made));
     if (on_stream) on_stream(*stream, true);
   }
   Start start{std::make_unique<Subscription>(*this, *stream, subscriber, encoding), stream->epoch, stream->offset,
@@ -335,7 +332,7 @@ void Hub::leave(Subscription& subscription) {
   if (--stream.subscriptions != 0) return;
   feed_->unwatch(stream.app, stream.channel);
   if (stream.dirty) std::erase(dirty_, &stream);
-  const auto gone = streams_.extract(place_of(stream.app, stream.channel));
+  const auto gone = streams_.extract(core::place_of(stream.app, stream.channel));
   if (on_stream) on_stream(*gone.mapped(), false);
 }
 

@@ -2,19 +2,13 @@
 
 #include <utility>
 
+#include "core/channel.hpp"
+
 namespace polyglot::server {
-namespace {
-
-std::string place_of(std::string_view app, std::string_view channel) {
-  return std::string(app).append("/").append(channel);
-}
-
-}  // namespace
-
 Mirror::Mirror(Handoff& handoff, Hub& hub, bool needed) : handoff_(handoff), needed_(needed) {
   if (!needed) return;
   hub.on_stream = [this](const ChannelStream& stream, bool begins) {
-    const std::string place = place_of(stream.app, stream.channel);
+    const std::string place = core::place_of(stream.app, stream.channel);
     begins ? hold(place) : let_go(place, stream.app, stream.channel);
   };
 }
@@ -32,7 +26,7 @@ void Mirror::let_go(const std::string& place, std::string_view app, std::string_
 
 void Mirror::follow(std::string_view app, std::string_view channel, std::optional<std::uint64_t> since,
                     std::string_view epoch, std::function<void(const core::Status&)> done) {
-  const std::string place = place_of(app, channel);
+  const std::string place = core::place_of(app, channel);
   hold(place);
   Follow follow{std::string(app), std::string(channel), since, std::string(epoch)};
   handoff_.ask(std::move(follow), [this, place, name = std::pair(std::string(app), std::string(channel)),

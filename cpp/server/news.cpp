@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/append_calls.hpp"
 #include "core/replica.hpp"
 #include "core/resp.hpp"
 #include "server/loop.hpp"
@@ -22,16 +23,6 @@ int copy_of(int fd) {
   const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw std::system_error(errno, std::system_category(), "dup");
   return copy;
-}
-
-// The name of a stream ends with {<app>:<channel>} (core/append_calls.hpp).
-std::optional<std::pair<std::string_view, std::string_view>> place_of(std::string_view stream) {
-  const std::size_t begin = stream.find('{');
-  if (begin == std::string_view::npos || !stream.ends_with('}')) return std::nullopt;
-  const std::string_view names = stream.substr(begin + 1, stream.size() - begin - 2);
-  const std::size_t colon = names.find(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  return std::pair(names.substr(0, colon), names.substr(colon + 1));
 }
 
 }  // namespace
@@ -117,11 +108,11 @@ bool News::apply(std::string_view message) {
       !parts.take_text(stream) || !parts.take_text(payload)) {
     return false;
   }
-  const auto place = place_of(stream);
-  const auto replica = place ? core::Replica::parse(payload) : std::nullopt;
+  const auto names = core::RedisLayout::names_in(stream);
+  const auto replica = names ? core::Replica::parse(payload) : std::nullopt;
   if (!replica) return false;
   loop_.hub.before_publish();
-  const auto applied = loop_.gateway.replicate(place->first, place->second, *replica);
+  const auto applied = loop_.gateway.replicate(names->first, names->second, *replica);
   loop_.hub.after_publish();
   return applied.ok() && applied.value();
 }

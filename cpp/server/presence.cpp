@@ -4,14 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "core/channel.hpp"
 #include "core/json_text.hpp"
 
 namespace polyglot::server {
 namespace {
-
-std::string place_of(std::string_view app, std::string_view channel) {
-  return std::string(app).append("/").append(channel);
-}
 
 void append_members(std::string& out, const Presence::Members& members) {
   out.push_back('{');
@@ -51,7 +48,7 @@ Presence::Change& Presence::change_of(Changes& changes, const std::string& place
 }
 
 void Presence::add(std::uint64_t worker, std::uint64_t list, const PresenceEntry& entry, Changes& changes) {
-  const std::string place = place_of(entry.app, entry.channel);
+  const std::string place = core::place_of(entry.app, entry.channel);
   Metas& metas = channels_[place][std::string(entry.key)];
   const auto [at, is_new] = metas.try_emplace({std::string(entry.ref), worker});
   Meta& meta = at->second;
@@ -63,7 +60,7 @@ void Presence::add(std::uint64_t worker, std::uint64_t list, const PresenceEntry
 }
 
 void Presence::remove(std::uint64_t worker, const PresenceEntry& entry, Changes& changes) {
-  const auto channel = channels_.find(place_of(entry.app, entry.channel));
+  const auto channel = channels_.find(core::place_of(entry.app, entry.channel));
   if (channel == channels_.end()) return;
   const auto member = channel->second.find(entry.key);
   if (member == channel->second.end()) return;
@@ -224,13 +221,13 @@ std::vector<Presence::Change> Presence::drop_worker(std::uint64_t worker) {
 }
 
 std::size_t Presence::members(std::string_view app, std::string_view channel) const {
-  const auto found = channels_.find(place_of(app, channel));
+  const auto found = channels_.find(core::place_of(app, channel));
   return found == channels_.end() ? 0 : found->second.size();
 }
 
 void Presence::append_state(std::string& out, std::string_view app, std::string_view channel) const {
   Members members;
-  if (const auto found = channels_.find(place_of(app, channel)); found != channels_.end()) {
+  if (const auto found = channels_.find(core::place_of(app, channel)); found != channels_.end()) {
     for (const auto& [key, metas] : found->second) {
       for (const auto& [from, meta] : metas) members[key].push_back(meta.json);
     }

@@ -175,6 +175,16 @@ TEST_F(AppendCallsTest, SaysWhatWaitsInsteadOfWhatWasRefused) {
   EXPECT_FALSE(third.appends().front().spooled);
 }
 
+TEST_F(AppendCallsTest, AStreamTellsWhoseItIs) {
+  for (const std::string_view channel : {"a", "room:1:{x}", "}{"}) {
+    const std::string stream = layout_.stream("app", channel);
+    EXPECT_EQ(RedisLayout::names_in(stream), std::pair(std::string_view("app"), channel));
+  }
+  for (const char* none : {"", "pre:presence", "pre:{app}", "pre:{app:a}:key:1", "}", "{"}) {
+    EXPECT_EQ(RedisLayout::names_in(none), std::nullopt) << none;
+  }
+}
+
 TEST_F(AppendCallsTest, TakesAnswersAsTheyCome) {
   const Submission& plain = submit("a");
   const Submission& known = submit("a", "k");

@@ -59,6 +59,14 @@ class AppendWireTest : public testing::ServerTest {
     server_->appends().finish(std::move(left.waiting), status);
   }
 
+  // What the client has sent waits in the queue.
+  void is_for_others(Client& client) {
+    std::vector<AppendQueue::Waiting> waiting;
+    wait_until([&] { return !(waiting = server_->appends().take()).empty(); }, "the event");
+    server_->appends().finish(std::move(waiting), {core::Code::engine_unavailable, "as an example"});
+    EXPECT_EQ(client.answer().status, 503);
+  }
+
   core::FileDescriptor redis_;
 };
 
@@ -179,10 +187,7 @@ TEST_F(AppendWireTest, AnEndWhileNothingIsAwayLeavesTheNextForOthers) {
     wait_until([this] { return !wire().is_lent(); }, "the end to be seen");
     Client client(port_);
     client.send(publish_request("a"));
-    std::vector<AppendQueue::Waiting> waiting;
-    wait_until([&] { return !(waiting = server_->appends().take()).empty(); }, "the event");
-    server_->appends().finish(std::move(waiting), {core::Code::engine_unavailable, "as an example"});
-    EXPECT_EQ(client.answer().status, 503);
+    is_for_others(client);
   }
 }
 
@@ -192,10 +197,7 @@ TEST_F(AppendWireTest, WhatIsRevokedIsNotUsed) {
   EXPECT_FALSE(wire().is_lent());
   Client client(port_);
   client.send(publish_request("a"));
-  std::vector<AppendQueue::Waiting> waiting;
-  wait_until([&] { return !(waiting = server_->appends().take()).empty(); }, "the event");
-  server_->appends().finish(std::move(waiting), {core::Code::engine_unavailable, "as an example"});
-  EXPECT_EQ(client.answer().status, 503);
+  is_for_others(client);
 }
 
 TEST_F(AppendWireTest, WhatIsAwayWhenItIsRevokedIsWaitedFor) {
