@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from polyglot_gateway.settings_apps import Number
+from polyglot_gateway.several_hosts import split_hosts
 
 _SCHEMES = ("redis", "rediss", "unix", "sentinel", "cluster", "clusters")
 _SEVERAL_HOSTS = ("sentinel", "cluster", "clusters")
@@ -24,14 +25,14 @@ def _url(secret: SecretStr) -> SecretStr:
             "must begin with redis://, rediss:// (TLS), unix://, sentinel://, cluster:// or clusters:// (with TLS)"
         )
     try:
-        parts = urlsplit(url)
         if scheme in _SEVERAL_HOSTS:
-            hosts = parts.netloc.rpartition("@")[2].split(",")
+            parts, hosts = split_hosts(url)
             ports = [int(host.rpartition(":")[2]) for host in hosts if _HOST.fullmatch(host)]
             right = len(ports) == len(hosts) and all(0 < port < 65_536 for port in ports)
             # Sentinels know a master by its name; a cluster has one database.
             right = right and bool(parts.path.strip("/")) == (scheme == "sentinel")
         else:
+            parts = urlsplit(url)
             right = scheme == "unix" or (parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment)
     except ValueError:
         right = False

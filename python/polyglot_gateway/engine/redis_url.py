@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 import redis
 from redis.backoff import NoBackoff
@@ -13,6 +13,7 @@ from redis.sentinel import Sentinel
 
 from polyglot_gateway.engine.redis_cluster import Address, Cluster
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS, Nodes, OneRedis
+from polyglot_gateway.several_hosts import split_hosts
 
 _FOR_SENTINELS = ("socket_connect_timeout", "socket_timeout", "retry")
 _OF_CLUSTERS = {"cluster": "redis", "clusters": "rediss"}
@@ -34,16 +35,16 @@ def nodes_at(url: str) -> Nodes:
         "retry": Retry(NoBackoff(), 0),
         "client_name": "polyglot-gateway",
     }
-    parts = urlsplit(url)
+    parts, hosts = split_hosts(url)
     if parts.scheme in _OF_CLUSTERS:
-        return _cluster(parts, options)
+        return _cluster(parts, hosts, options)
     if parts.scheme == "sentinel":
-        return _master(parts, options)
+        return _master(parts, hosts, options)
     return OneRedis(ConnectionPool.from_url(url, **options))
 
 
-def _cluster(parts: SplitResult, options: dict[str, Any]) -> Cluster:
-    login, at, hosts = parts.netloc.rpartition("@")
+def _cluster(parts: SplitResult, hosts: list[str], options: dict[str, Any]) -> Cluster:
+    login, at, _ = parts.netloc.rpartition("@")
 
     def connect(host: str, port: int) -> ConnectionPool:
         name = f"[{host}]" if ":" in host else host
@@ -55,8 +56,8 @@ def _cluster(parts: SplitResult, options: dict[str, Any]) -> Cluster:
     return Cluster(_addresses(hosts), connect)
 
 
-def _master(parts: SplitResult, options: dict[str, Any]) -> OneRedis:
-    login, _, hosts = parts.netloc.rpartition("@")
+def _master(parts: SplitResult, hosts: list[str], options: dict[str, Any]) -> OneRedis:
+    login = parts.netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
     master = parts.path.strip("/")
     if not master:
@@ -68,9 +69,9 @@ def _master(parts: SplitResult, options: dict[str, Any]) -> OneRedis:
     return OneRedis(client.connection_pool)
 
 
-def _addresses(hosts: str) -> list[Address]:
+def _addresses(hosts: list[str]) -> list[Address]:
     found = []
-    for host in hosts.split(","):
+    for host in hosts:
         name, colon, port = host.rpartition(":")
         if not (colon and name and port.isdigit()):
             raise ValueError("several hosts in a URL of Redis are host:port,host:port")
