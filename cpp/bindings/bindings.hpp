@@ -24,6 +24,7 @@ void bind_feed(py::module_& module);
 void bind_gateway(py::module_& module);
 void bind_grant(py::module_& module);
 void bind_process_call(py::module_& module);
+void bind_process_messages(py::module_& module);
 void bind_rules(py::module_& module);
 void bind_server(py::module_& module);
 void bind_status(py::module_& module);

@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   polyglot::bindings::bind_submission(module);
   polyglot::bindings::bind_append_calls(module);
   polyglot::bindings::bind_process_call(module);
+  polyglot::bindings::bind_process_messages(module);
   polyglot::bindings::bind_server(module);
 }

@@ -357,6 +357,15 @@ class ProcessCall:
     def fail(self, code: str, message: str) -> None:
         """There are no verdicts: refuse the events, but for those whose rule lets them bypass the processor."""
 
+def write_events(events: Sequence[Event]) -> bytes:
+    """The message Events of proto/processor.proto (core/process_messages.hpp)."""
+
+def read_verdicts(message: bytes) -> tuple[list[str], list[Verdict]]:
+    """Read a message Verdicts of proto/processor.proto: the ids of events, and the verdicts on them.
+
+    Raises ValueError for what is no such message, or has a verdict of no known kind.
+    """
+
 @final
 class AppendCalls:
     """What submissions append, as calls of Redis's function `append`. For one thread.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import grpc
 import grpc.experimental.gevent
 from gevent import monkey
 
+from polyglot_gateway._core import read_verdicts, write_events
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
 from polyglot_gateway.processor.endpoint import Busy, Unreached, closed, late, verdicts_on
-from polyglot_gateway.processor.grpc_wire import read_verdicts, write_events
-from polyglot_gateway.processor.proto.processor_pb2_grpc import ProcessorStub
+from polyglot_gateway.processor.proto.processor_pb2 import DESCRIPTOR
+
+_METHOD = f"/{DESCRIPTOR.services_by_name['Processor'].full_name}/ProcessBatch"
 
 _CONNECTIONS = 4
 """The workers of a service share its port, and a connection stays with one of them."""
@@ -54,14 +56,15 @@ class GrpcEndpoint:
         self._metadata = (("authorization", address.authorization),) if address.authorization else ()
         options = _options(connect_seconds)
         self._channels = [grpc.insecure_channel(f"dns:///{target}", options) for _ in range(_CONNECTIONS)]
-        stubs = [ProcessorStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
-        self._next_stub = itertools.cycle(stubs)
+        # Bytes there and back: the core knows these two messages, and takes a fifth of the time of what is generated.
+        calls: list[Callable[..., bytes]] = [channel.unary_unary(_METHOD) for channel in self._channels]
+        self._next_call = itertools.cycle(calls)
 
     def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
         batch = write_events(events)
         try:
-            answer = next(self._next_stub).ProcessBatch(batch, timeout=seconds, metadata=self._metadata)
+            answer = next(self._next_call)(batch, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._unavailable(error, seconds) from error
         except ValueError as error:  # the channels are closed

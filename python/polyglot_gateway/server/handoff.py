@@ -1,7 +1,6 @@
 """What the C++ thread leaves to Python, given to who answers it: the application, or `questions`.
 
-Jobs come through a queue that wakes gevent's loop. A pool of greenlets works on them, and grows when all of it waits,
-because to make a greenlet costs more than most requests.
+Jobs come through a queue that wakes gevent's loop.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-import gevent
 import structlog
 from gevent.event import Event
-from gevent.queue import SimpleQueue
 
 from polyglot_gateway import _core
 from polyglot_gateway.gateway.tokens import Tokens
+from polyglot_gateway.server.greenlets import Greenlets
 from polyglot_gateway.server.questions import Questions
 from polyglot_gateway.server.readable import Readable
-
-MAX_GREENLETS = 1000
-"""Requests that the application works on at a time; more wait."""
 
 _log = structlog.get_logger("polyglot_gateway.server")
 
@@ -68,9 +63,7 @@ class Handoff:
         self._application = application
         self._questions = Questions(server, tokens)
         self._environ = environ
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._greenlets: list[gevent.Greenlet[..., Any]] = []
-        self._idle = 0
+        self._greenlets = Greenlets(self._work)
         self._streams: dict[int, _Stream] = {}
         self._readable = Readable(server.fileno(), self._take)
 
@@ -81,7 +74,7 @@ class Handoff:
     def stop(self) -> None:
         """Take no more, and end what is under way."""
         self._readable.stop()
-        gevent.killall(self._greenlets, block=False)
+        self._greenlets.stop()
 
     def _take(self) -> None:
         """Called in the hub, so it must not wait."""
@@ -89,7 +82,7 @@ class Handoff:
         for job in self._server.take(self._environ):
             kind, number, what = job
             if kind in ("request", "question"):
-                self._jobs.put(job)
+                self._greenlets.put(job)
             elif kind in ("follow", "unfollow", "presence"):
                 self._tell_elsewhere(kind, number, what)
             elif kind == "log":
@@ -97,8 +90,6 @@ class Handoff:
             elif stream := self._streams.get(number):
                 stream.gone = stream.gone or kind == "gone"
                 stream.room.set()
-        for _ in range(min(self._jobs.qsize() - self._idle, MAX_GREENLETS - len(self._greenlets))):
-            self._greenlets.append(gevent.spawn(self._work))
 
     def _tell_elsewhere(self, kind: str, number: int, what: Any) -> None:
         if self._elsewhere is None:
@@ -110,17 +101,12 @@ class Handoff:
         else:
             self._elsewhere.announce(what)
 
-    def _work(self) -> None:
-        while True:
-            self._idle += 1
-            try:
-                kind, number, what = self._jobs.get()
-            finally:
-                self._idle -= 1
-            if kind == "request":
-                self._answer(number, what)
-            else:
-                self._questions.answer(number, what)
+    def _work(self, job: Job) -> None:
+        kind, number, what = job
+        if kind == "request":
+            self._answer(number, what)
+        else:
+            self._questions.answer(number, what)
 
     def _answer(self, number: int, environ: dict[str, Any]) -> None:
         reply = _Reply(self._server, number)

@@ -106,7 +106,7 @@ MISBEHAVIOURS = {
     "fails": (refuse(grpc.StatusCode.INTERNAL), "with the status INTERNAL"),
     "is not there": (refuse(grpc.StatusCode.UNAVAILABLE), "with the status UNAVAILABLE"),
     "has too much": (refuse(grpc.StatusCode.RESOURCE_EXHAUSTED), "with the status RESOURCE_EXHAUSTED"),
-    "answers no message": (lambda *_: b"\xff4242", "with the status INTERNAL"),
+    "answers no message": (lambda *_: b"\xff4242", "something else than verdicts"),
     "answers another id": (
         verdicts(pb.Verdict(id="evt_4242", kind=pb.Verdict.ACCEPT)),
         "answered verdicts on other events",
