@@ -61,9 +61,18 @@ class Load:
         count = result["requests"] * events
         return {"cpu_us": cpu / count * 1e6, "per_second": count / result["seconds"]}
 
-    def fanout(self, server: Server, channel: str, *options: str) -> dict[str, Any]:
-        """What fanout says; raises RuntimeError when anything was lost, out of order or refused."""
-        command = [self._fanout, *where(server, channel), "--pid", str(server.worker)]
+    def fanout(self, server: Server, channel: str, *options: str, gives_way: bool = False) -> dict[str, Any]:
+        """What fanout says; raises RuntimeError when anything was lost, out of order or refused.
+
+        Args:
+            server: Who is asked.
+            channel: Of the events.
+            options: Of fanout.
+            gives_way: It never keeps a processor from another process, or threads of several that wake each other wait
+                for its time slices while it spins.
+        """
+        command = ["chrt", "--idle", "0"] if gives_way else []
+        command += [self._fanout, *where(server, channel), "--pid", str(server.worker)]
         command += ["--seconds", str(self.seconds), *options]
         patience = self.seconds + 6 * PATIENCE
         run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=patience)

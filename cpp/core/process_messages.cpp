@@ -1,6 +1,5 @@
 #include "core/process_messages.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -11,18 +10,19 @@ namespace {
 
 enum WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
-constexpr char tag(int field, WireType type) { return static_cast<char>(field << 3 | type); }
-
 std::size_t varint_size(std::size_t value) {
   std::size_t size = 1;
   while (value >>= 7) ++size;
   return size;
 }
 
-char* put_varint(char* out, std::size_t value) {
-  for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
-  *out++ = static_cast<char>(value);
-  return out;
+// A field of this number, whose bytes come next.
+void begin_bytes(int field, std::size_t size, Buffer& message) {
+  std::array<char, 11> bytes{static_cast<char>(field << 3 | kBytes)};
+  std::size_t count = 1;
+  for (; size >= 0x80; size >>= 7) bytes[count++] = static_cast<char>(size | 0x80);
+  bytes[count++] = static_cast<char>(size);
+  message.append({bytes.data(), count});
 }
 
 std::array<std::string_view, 8> fields_of(const ProcessEvent& event) {
@@ -100,14 +100,11 @@ void write_events(std::span<const ProcessEvent> events, Buffer& message) {
     for (const std::string_view field : fields) {
       if (!field.empty()) size += 1 + varint_size(field.size()) + field.size();
     }
-    char* out = message.grow(1 + varint_size(size) + size);
-    *out++ = tag(1, kBytes);
-    out = put_varint(out, size);
+    begin_bytes(1, size, message);
     for (std::size_t i = 0; i < fields.size(); ++i) {
       if (fields[i].empty()) continue;
-      *out++ = tag(static_cast<int>(i) + 1, kBytes);
-      out = put_varint(out, fields[i].size());
-      out = std::copy(fields[i].begin(), fields[i].end(), out);
+      begin_bytes(static_cast<int>(i) + 1, fields[i].size(), message);
+      message.append(fields[i]);
     }
   }
 }

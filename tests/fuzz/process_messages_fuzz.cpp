@@ -16,8 +16,8 @@ void check(std::string_view message) {
   if (!verdicts) return;
   for (const ProcessVerdict& verdict : *verdicts) {
     for (const std::string_view text : {verdict.id, verdict.data, verdict.reason}) {
-      require(text.empty() || (text.data() >= message.data() &&
-                               text.data() + text.size() <= message.data() + message.size()),
+      require(text.empty() ||
+                  (text.data() >= message.data() && text.data() + text.size() <= message.data() + message.size()),
               "a text lies in the message");
     }
     require(check_utf8(verdict.id).ok() && check_utf8(verdict.reason).ok(), "texts are UTF-8");
