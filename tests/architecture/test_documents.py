@@ -2,10 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from benchmarks.peers.__main__ import FIGURES
 
 from polyglot_gateway import _core
 from polyglot_gateway.cli import client
@@ -59,6 +62,17 @@ def test_errors_lists_every_code_as_the_core_has_it():
         assert documented[name][-1] == info.mend
         if not name.startswith("storage_"):
             assert documented[name][0] == str(info.http_status)
+
+
+def test_routes_says_what_the_gateway_says_of_itself():
+    command = [sys.executable, ROOT / "scripts" / "routes.py"]
+    written = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert (DOCS / "routes.md").read_text() == written
+
+
+def test_benchmarks_lists_every_figure():
+    text = (ROOT / "BENCHMARKS.md").read_text()
+    assert [figure for figure in FIGURES if f"\n| `{figure}` |" not in text] == []
 
 
 def test_errors_shows_an_answer_as_it_is():
