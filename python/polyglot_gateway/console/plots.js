@@ -1,0 +1,55 @@
+// A plot of the last five minutes. uPlot draws it; the colours are those of the style sheet.
+
+const SECONDS = 300;
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export class Plot {
+  /** `labels` name the lines, `format` makes the text of a value; they are drawn in the colours --line-1, --line-2 and so on. */
+  constructor(place, labels, format) {
+    this.place = place;
+    this.data = [[], ...labels.map(() => [])];
+    const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--border"), width: 1 }, ticks: { show: false } };
+    this.plot = new uPlot(
+      {
+        width: 300,
+        height: 150,
+        legend: { show: false },
+        cursor: { show: false },
+        scales: { x: { range: (_, __, end) => [end - SECONDS, end] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+        axes: [
+          { ...axis, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 5)), space: 60 },
+          { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map(format) },
+        ],
+        series: [
+          {},
+          ...labels.map((label, index) => ({
+            label,
+            stroke: () => colour(`--line-${index + 1}`),
+            width: 1.5,
+            dash: index ? [6, 3] : undefined,
+            points: { show: false },
+          })),
+        ],
+      },
+      this.data,
+      place,
+    );
+    new ResizeObserver(([entry]) => this.#fit(entry.contentRect.width)).observe(place);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot.redraw(false, true));
+  }
+
+  /** Adds a point: the time in seconds, and a value, or null, for each line. */
+  add(seconds, values) {
+    const data = this.data;
+    [seconds, ...values].forEach((value, index) => data[index].push(value));
+    while (data[0][0] < seconds - SECONDS) data.forEach((line) => line.shift());
+    this.plot.setData(data);
+  }
+
+  #fit(width) {
+    if (width > 0) this.plot.setSize({ width: Math.floor(width), height: 150 });
+  }
+}
