@@ -15,6 +15,12 @@ export class Problem extends Error {
   }
 }
 
+/** The message of a problem; anything else that was thrown is a fault of the page, and goes on. */
+export function explain(thrown) {
+  if (thrown instanceof Problem) return thrown.message;
+  throw thrown;
+}
+
 /** What has two dots is a token; the gateway knows it by the same sign. */
 function credential(key) {
   return key.split(".").length === 3 ? { Authorization: `Bearer ${key}` } : { "X-API-Key": key };
@@ -66,6 +72,11 @@ export class Api {
   }
 
   async json(path, options) {
-    return parse((await this.ask(path, options)).text);
+    const { text } = await this.ask(path, options);
+    try {
+      return parse(text);
+    } catch {
+      throw new Problem({ code: "", error: "The answer is not the gateway's: it is no JSON." });
+    }
   }
 }

@@ -1,5 +1,6 @@
 // The channel that was chosen: where it stands, and four ways to look at it.
 
+import { explain } from "./api.js";
 import { byId, fillFigures, say } from "./dom.js";
 import { clock, number } from "./format.js";
 import { History } from "./history.js";
@@ -63,7 +64,7 @@ export class Channel {
       });
       say(byId("positions-answer"), "");
     } catch (problem) {
-      if (name === this.name) say(byId("positions-answer"), problem.message, "bad");
+      if (name === this.name) say(byId("positions-answer"), explain(problem), "bad");
     }
   }
 }

@@ -1,5 +1,6 @@
 // The channels of the app: filtered, and page by page.
 
+import { explain } from "./api.js";
 import { byId, element, say } from "./dom.js";
 import { number } from "./format.js";
 import { poll } from "./poll.js";
@@ -101,7 +102,7 @@ export class Channels {
   }
 
   #refused(problem) {
-    const why = problem.code === "forbidden" ? "This key or token does not list channels; you can still open one by its name." : problem.message;
+    const why = problem.code === "forbidden" ? "This key or token does not list channels; you can still open one by its name." : explain(problem);
     say(byId("channels-answer"), why, problem.code === "forbidden" ? "" : "bad");
     this.next = null;
     byId("channels-next").disabled = true;

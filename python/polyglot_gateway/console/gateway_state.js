@@ -1,5 +1,6 @@
 // How the gateway is: /ready, /health and the breakers before the processor, as the worker that answers has them.
 
+import { explain } from "./api.js";
 import { byId, element, fillFigures, say } from "./dom.js";
 import { bytes, duration, number } from "./format.js";
 import { parse } from "./json.js";
@@ -27,7 +28,7 @@ export class GatewayState {
     } catch (problem) {
       const away = problem.code === "unreachable";
       say(byId("state"), away ? "does not answer" : "state unknown", away ? "bad" : "fair");
-      showReasons([problem.message]);
+      showReasons([explain(problem)]);
     }
   }
 

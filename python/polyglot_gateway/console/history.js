@@ -1,5 +1,6 @@
 // The past of a channel, page by page, the newest first.
 
+import { explain } from "./api.js";
 import { byId, say } from "./dom.js";
 import { eventRow, gapText } from "./event_row.js";
 
@@ -62,7 +63,7 @@ export class History {
       const reply = await this.api.json(this.api.pathOf(this.channel, `/history?limit=${PAGE}${query}`));
       if (turn === this.asked) await show(reply);
     } catch (problem) {
-      if (turn === this.asked) say(byId("history-place"), problem.message, "bad");
+      if (turn === this.asked) say(byId("history-place"), explain(problem), "bad");
     }
   }
 

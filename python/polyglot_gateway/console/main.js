@@ -1,6 +1,6 @@
 // The page: outside, where one signs in, or inside.
 
-import { Api } from "./api.js";
+import { Api, Problem, explain } from "./api.js";
 import { Channel } from "./channel.js";
 import { Channels } from "./channels.js";
 import { byId, say } from "./dom.js";
@@ -12,7 +12,7 @@ const DEVELOPMENT_APP = "demo-app";
 
 /** Whether the key is one of this app. A key that may not list channels is one all the same. */
 async function check(api) {
-  if (!/^[\x21-\x7e]+$/.test(api.key)) throw new Error("A key or token has no spaces and no letters beyond ASCII.");
+  if (!/^[\x21-\x7e]+$/.test(api.key)) throw new Problem({ code: "", error: "A key or token has no spaces and no letters beyond ASCII." });
   try {
     await api.json(`apps/${encodeURIComponent(api.app)}/channels?limit=1`);
   } catch (problem) {
@@ -25,12 +25,13 @@ async function signIn(app, key) {
   try {
     await check(new Api(app, key));
   } catch (problem) {
-    say(byId("sign-in-answer"), problem.message, "bad");
+    say(byId("sign-in-answer"), explain(problem), "bad");
     return;
   }
   session.save(app, key);
   byId("sign-in").reset();
   inside(app, key);
+  byId("inside").focus();
 }
 
 async function offerDevelopment() {

@@ -1,6 +1,7 @@
 // A plot of the last five minutes. uPlot draws it; the colours are those of the style sheet.
 
 const SECONDS = 300;
+const HEIGHT = 170;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -15,7 +16,7 @@ export class Plot {
     this.plot = new uPlot(
       {
         width: 300,
-        height: 150,
+        height: HEIGHT,
         legend: { show: false },
         cursor: { show: false },
         scales: { x: { range: (_, __, end) => [end - SECONDS, end] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
@@ -50,6 +51,6 @@ export class Plot {
   }
 
   #fit(width) {
-    if (width > 0) this.plot.setSize({ width: Math.floor(width), height: 150 });
+    if (width > 0) this.plot.setSize({ width: Math.floor(width), height: HEIGHT });
   }
 }

@@ -5,8 +5,11 @@ export function poll(ask, pause) {
   let stopped = false;
   let timer;
   async function turn() {
-    if (!document.hidden) await ask();
-    if (!stopped) timer = setTimeout(turn, pause);
+    try {
+      if (!document.hidden) await ask();
+    } finally {
+      if (!stopped) timer = setTimeout(turn, pause);
+    }
   }
   turn();
   return () => {

@@ -1,5 +1,6 @@
 // Who is in a channel.
 
+import { explain } from "./api.js";
 import { byId, element, say } from "./dom.js";
 import { pretty } from "./json.js";
 
@@ -14,7 +15,7 @@ export class Presence {
       say(byId("presence-answer"), count ? `${count === 1 ? "1 member" : `${count} members`}` : "Nobody is here whom the channel tracks.");
       this.#fill(Object.entries(members).sort(([a], [b]) => (a < b ? -1 : 1)));
     } catch (problem) {
-      say(byId("presence-answer"), problem.message, "bad");
+      say(byId("presence-answer"), explain(problem), "bad");
       byId("members").replaceChildren();
     }
   }

@@ -1,7 +1,8 @@
 // The form that publishes an event. The data is sent as it was written, byte for byte.
 
+import { explain } from "./api.js";
 import { byId, say } from "./dom.js";
-import { fault, parse } from "./json.js";
+import { fault } from "./json.js";
 
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -53,15 +54,16 @@ export class PublishForm {
     if (!again) this.attempt = { target, body, key: newKey() };
     try {
       const headers = { "Content-Type": "application/json", "Idempotency-Key": this.attempt.key };
-      const ack = parse((await this.api.ask(target, { method: "POST", body, headers })).text);
+      const ack = await this.api.json(target, { method: "POST", body, headers });
       this.attempt = { target: "", body: "", key: "" };
       const kept = `Published as event ${ack.offset} of ${channel} (${ack.id}).`;
       say(byId("publish-answer"), ack.spooled ? `Taken, and waits for the engine (${ack.id}).` : kept, "good");
       this.published(channel);
     } catch (problem) {
+      const message = explain(problem);
       const unknown = problem.code === "unreachable" ? " Whether it was kept is not known; to press Publish again makes no second one." : "";
       const name = problem.code && problem.status ? ` (${problem.status} ${problem.code})` : "";
-      say(byId("publish-answer"), unknown ? `${problem.message}${unknown}` : `Not published: ${problem.message}${name}`, "bad");
+      say(byId("publish-answer"), unknown ? `${message}${unknown}` : `Not published: ${message}${name}`, "bad");
     }
   }
 }

@@ -1,5 +1,6 @@
 // What goes through the gateway now: rates and latencies of all its workers, from /metrics.
 
+import { explain } from "./api.js";
 import { byId, element, say } from "./dom.js";
 import { counter, histogram, parseExposition } from "./exposition.js";
 import { duration, number } from "./format.js";
@@ -33,7 +34,7 @@ export class Traffic {
       this.#take(parseExposition(text));
       say(byId("traffic-answer"), "");
     } catch (problem) {
-      say(byId("traffic-answer"), `No metrics: ${problem.message}`, "bad");
+      say(byId("traffic-answer"), `No metrics: ${explain(problem)}`, "bad");
     }
   }
 
@@ -46,7 +47,7 @@ export class Traffic {
     };
     const last = this.scrapes.at(-1);
     this.scrapes.push(scrape);
-    while (this.scrapes[1].at < scrape.at - LATENCY_SECONDS) this.scrapes.shift();
+    while (this.scrapes[1]?.at < scrape.at - LATENCY_SECONDS) this.scrapes.shift();
     if (!last) return;
     const seconds = scrape.at - last.at;
     const published = rate(last.published, scrape.published, seconds);
