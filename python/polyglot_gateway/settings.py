@@ -176,7 +176,8 @@ class Settings(ProcessorSettings, RedisSettings):
     )
     authorize: FunctionName | None = Field(None, description="module:function, asked at each socket connect and join")
     console: bool = Field(
-        default_factory=lambda known: known.get("polyglot_env") == "dev", description="whether there is a page at /console"
+        default_factory=lambda known: known.get("polyglot_env") == "dev",
+        description="whether there is a page at /console",
     )
     apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
 

@@ -3,7 +3,8 @@
 import { byId, say } from "./dom.js";
 import { eventRow, gapText, remarkRow } from "./event_row.js";
 
-const SHOWN = 300;
+const WAITING = 300; // events between two drawings, or during a pause
+const SHOWN = 2 * WAITING; // so what is told of those that did not fit is itself shown
 const EVERY = 100; // milliseconds between two drawings, however fast events come
 
 export class TailView {
@@ -42,7 +43,7 @@ export class TailView {
 
   #add(item) {
     this.waiting.push(item);
-    if (this.waiting.length > SHOWN) this.#skip();
+    if (this.waiting.length > WAITING) this.#skip();
     if (this.paused) this.#sayState();
     else this.timer ??= setTimeout(() => this.#draw(), EVERY);
   }
