@@ -35,7 +35,7 @@ export class GatewayState {
   #showState(ready, health, notReady) {
     const degraded = health.status !== "ok";
     say(byId("state"), ready ? (degraded ? "degraded" : "ready") : "not ready", ready ? (degraded ? "fair" : "good") : "bad");
-    showReasons([...new Set([...notReady, ...(health.reasons ?? []), ...(health.engine?.notices ?? [])])]);
+    showReasons([...(ready ? health.reasons ?? [] : notReady), ...(health.engine?.notices ?? [])]);
     say(byId("facts"), `${health.version} · ${health.env}`);
   }
 

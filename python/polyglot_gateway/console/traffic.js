@@ -24,7 +24,7 @@ export class Traffic {
     this.api = api;
     this.scrapes = [];
     this.rates = new Plot(byId("rates-plot"), ["published", "delivered"], number);
-    this.latency = new Plot(byId("latency-plot"), ["p50", "p99"], duration);
+    this.latency = new Plot(byId("latency-plot"), ["p50", "p99"], duration, { logarithmic: true });
     poll(() => this.#scrape(), EVERY);
   }
 
