@@ -47,6 +47,15 @@ def test_the_key_is_kept_by_the_tab_and_stands_in_no_url(
     assert tab.page.evaluate("() => sessionStorage.length") == 0
 
 
+def test_a_key_that_no_socket_can_have_is_told(
+    open_console: Callable[..., ConsolePage], shared_gateway: Gateway, room: str
+) -> None:
+    tab = open_console(shared_gateway).sign_in(key="ab?")
+    tab.page.get_by_label("Filter channels").fill(room)
+    tab.page.get_by_role("button", name="Open").click()
+    expect(tab.at("#tail-state")).to_contain_text("a browser cannot send this key")
+
+
 def test_in_development_a_key_is_offered(open_console: Callable[..., ConsolePage], shared_gateway: Gateway) -> None:
     tab = open_console(shared_gateway)
     tab.page.get_by_role("button", name="Use the development key of demo-app").click()

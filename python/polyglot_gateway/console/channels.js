@@ -81,23 +81,24 @@ export class Channels {
     byId("channels-next").disabled = !this.next;
     const nothing = this.#filter() ? "No channel has this in its name. Open goes to it all the same." : "No channel has a history yet.";
     say(byId("channels-answer"), infos.length ? "" : nothing);
+    const rows = [...byId("channel-rows").rows];
+    if (rows.length === infos.length && rows.every((row, index) => row.dataset.channel === infos[index].channel)) {
+      rows.forEach((row, index) => fillRow(row, infos[index])); // a row that is being pressed stays
+      return;
+    }
     const focused = document.activeElement?.closest?.("#channel-rows tr")?.dataset.channel;
     byId("channel-rows").replaceChildren(...infos.map((info) => this.#row(info)));
     if (focused) byId("channel-rows").querySelector(`tr[data-channel="${CSS.escape(focused)}"] button`)?.focus();
     this.mark(this.chosen);
   }
 
-  #row({ channel, count, last_offset }) {
-    const button = element("button", { type: "button", className: "link", title: channel }, channel);
-    button.addEventListener("click", () => this.open(channel));
-    const row = element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, button),
-      element("td", { className: "number" }, number(count)),
-      element("td", { className: "number" }, number(last_offset)),
-    );
-    row.dataset.channel = channel;
+  #row(info) {
+    const button = element("button", { type: "button", className: "link" }, info.channel);
+    button.addEventListener("click", () => this.open(info.channel));
+    const figure = () => element("td", { className: "number" });
+    const row = element("tr", {}, element("th", { scope: "row" }, button), figure(), figure());
+    row.dataset.channel = info.channel;
+    fillRow(row, info);
     return row;
   }
 
@@ -108,4 +109,9 @@ export class Channels {
     byId("channels-next").disabled = true;
     byId("channel-rows").replaceChildren();
   }
+}
+
+function fillRow(row, { count, last_offset }) {
+  say(row.cells[1], number(count));
+  say(row.cells[2], number(last_offset));
 }

@@ -14,6 +14,11 @@ export function element(tag, properties = {}, ...children) {
 /** A list of terms and what is to be said of each; what is null is left out. */
 export function fillFigures(list, figures) {
   const shown = Object.entries(figures).filter(([, value]) => value !== null && value !== undefined);
+  const values = list.getElementsByTagName("dd");
+  if ([...list.getElementsByTagName("dt")].map((dt) => dt.textContent).join() === shown.map(([term]) => term).join()) {
+    shown.forEach(([, value], index) => say(values[index], String(value))); // what somebody has selected stays selected
+    return;
+  }
   list.replaceChildren(
     ...shown.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, String(value)))),
   );

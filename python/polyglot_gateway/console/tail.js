@@ -58,7 +58,16 @@ export class Tail {
       .receive("ok", ours((reply) => this.#joined(position, reply)))
       .receive("error", ours((refusal) => this.#refused(refusal)))
       .receive("timeout", ours(() => this.#lost("The gateway does not answer; trying again.")));
-    if (!this.socket.isConnected()) this.socket.connect();
+    this.#connect();
+  }
+
+  #connect() {
+    try {
+      if (!this.socket.isConnected()) this.socket.connect();
+    } catch {
+      // The name of a subprotocol, in which the key travels, cannot have every character.
+      this.told.state("Not followed: a browser cannot send this key for a socket; use one of letters and digits.", "bad");
+    }
   }
 
   #joined(position, { epoch, offset, recovered }) {

@@ -6,6 +6,7 @@ import { eventRow, gapText, remarkRow } from "./event_row.js";
 const WAITING = 300; // events between two drawings, or during a pause
 const SHOWN = 2 * WAITING; // so what is told of those that did not fit is itself shown
 const EVERY = 100; // milliseconds between two drawings, however fast events come
+const EVERY_PAUSED = 1000; // so that screen readers are not told of each event
 
 export class TailView {
   constructor() {
@@ -44,8 +45,7 @@ export class TailView {
   #add(item) {
     this.waiting.push(item);
     if (this.waiting.length > WAITING) this.#skip();
-    if (this.paused) this.#sayState();
-    else this.timer ??= setTimeout(() => this.#draw(), EVERY);
+    this.timer ??= setTimeout(() => this.#draw(), this.paused ? EVERY_PAUSED : EVERY);
   }
 
   /** Drops the oldest event that waits; gaps and remarks are few, and stay. */
@@ -59,8 +59,12 @@ export class TailView {
   }
 
   #draw() {
+    clearTimeout(this.timer);
     this.timer = undefined;
-    if (this.paused) return;
+    if (this.paused) {
+      this.#sayState();
+      return;
+    }
     const rows = this.waiting.map(({ event, text, kind }) => (event ? eventRow(event) : remarkRow(text, kind)));
     if (this.skipped) {
       const { count, from, to } = this.skipped;
