@@ -201,7 +201,7 @@ def test_the_plots_move(tab: ConsolePage, shared_gateway: Gateway, room: str) ->
 
     def moves() -> bool:
         shared_gateway.publish(room, 1)
-        return re.search("[1-9]", reading("published")) and reading("p50").endswith("s")
+        return re.search("[1-9]", reading("published")) and reading("publish p50").endswith("s")
 
     wait_until(moves, "a rate and a latency")
     wait_until(lambda: picture("#rates-plot") != empty[0] and picture("#latency-plot") != empty[1], "lines")

@@ -1,6 +1,8 @@
 """What the console says when something is wrong: the gateway away, events gone, the processor down."""
 
+import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +89,42 @@ def test_a_gateway_without_metrics_is_no_reason_to_show_nothing(
     tab.page.route("**/metrics", lambda route: route.fulfill(body="# nothing\npolyglot_build_info 1.0\n"))
     expect(tab.at("#traffic-answer")).to_be_empty()
     expect(tab.at("#rates-caption .reading")).to_have_text("published \N{EN DASH}")
+
+
+def test_deliveries_are_shown_where_they_are_counted(
+    start: Callable[..., Gateway], open_console: Callable[..., ConsolePage]
+) -> None:
+    tab = open_console(start())
+    scrapes = itertools.count(1)
+
+    def scrape(route: Route) -> None:
+        number = next(scrapes)
+        lag = "polyglot_delivery_lag_seconds_bucket"
+        lines = [
+            f"polyglot_deliveries_total {1000 * number}",
+            f'{lag}{{le="0.002"}} {number}',
+            f'{lag}{{le="+Inf"}} {number}',
+        ]
+        route.fulfill(body="\n".join(lines))
+
+    tab.page.route("**/metrics", scrape)
+    tab.sign_in()
+    expect(tab.at("#rates-caption .reading").filter(has_text="delivered")).to_contain_text(re.compile("[1-9]"))
+    expect(tab.at("#latency-caption .reading").filter(has_text="delivery p99")).to_contain_text("1.98 ms")
+
+
+def test_without_sockets_all_else_works(
+    start: Callable[..., Gateway], open_console: Callable[..., ConsolePage], room: str
+) -> None:
+    gateway = start("--server", "wsgi")
+    gateway.publish(room, "Hello")
+    tab = open_console(gateway).sign_in()
+    tab.at("#channel-rows button").click()
+    expect(tab.at("#tail .remark")).to_contain_text("A gateway with SERVER=wsgi has no sockets")
+    tab.publish('"from the page"')
+    expect(tab.at("#publish-answer")).to_contain_text("Published as event 2")
+    tab.show("History")
+    expect(tab.at("#history .data")).to_have_text(['"from the page"', '"Hello"'])
 
 
 def test_the_breaker_opens_before_a_processor_that_is_down(

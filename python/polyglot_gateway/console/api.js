@@ -36,7 +36,11 @@ function problemOf(response, text) {
   } catch {
     // What stands between here and the gateway answers in its own way.
   }
-  return new Problem({ code: "", status: response.status, error: `The answer was ${response.status}, without a reason.` });
+  return new Problem({
+    code: "",
+    status: response.status,
+    error: `The answer was ${response.status}, without a reason.`,
+  });
 }
 
 export class Api {

@@ -79,7 +79,9 @@ export class Channels {
   #show(infos) {
     byId("channels-previous").disabled = this.cursors.length < 2;
     byId("channels-next").disabled = !this.next;
-    const nothing = this.#filter() ? "No channel has this in its name. Open goes to it all the same." : "No channel has a history yet.";
+    const nothing = this.#filter()
+      ? "No channel has this in its name. Open goes to it all the same."
+      : "No channel has a history yet.";
     say(byId("channels-answer"), infos.length ? "" : nothing);
     const rows = [...byId("channel-rows").rows];
     if (rows.length === infos.length && rows.every((row, index) => row.dataset.channel === infos[index].channel)) {
@@ -88,7 +90,10 @@ export class Channels {
     }
     const focused = document.activeElement?.closest?.("#channel-rows tr")?.dataset.channel;
     byId("channel-rows").replaceChildren(...infos.map((info) => this.#row(info)));
-    if (focused) byId("channel-rows").querySelector(`tr[data-channel="${CSS.escape(focused)}"] button`)?.focus();
+    if (focused)
+      byId("channel-rows")
+        .querySelector(`tr[data-channel="${CSS.escape(focused)}"] button`)
+        ?.focus();
     this.mark(this.chosen);
   }
 
@@ -103,7 +108,10 @@ export class Channels {
   }
 
   #refused(problem) {
-    const why = problem.code === "forbidden" ? "This key or token does not list channels; you can still open one by its name." : explain(problem);
+    const why =
+      problem.code === "forbidden"
+        ? "This key or token does not list channels; you can still open one by its name."
+        : explain(problem);
     say(byId("channels-answer"), why, problem.code === "forbidden" ? "" : "bad");
     this.next = null;
     byId("channels-next").disabled = true;

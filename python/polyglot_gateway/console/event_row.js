@@ -25,7 +25,9 @@ export function eventRow(event) {
       element("span", { className: "data" }, shortened(event.data)),
     ),
   );
-  details.addEventListener("toggle", () => details.append(element("pre", { tabIndex: 0 }, pretty(event))), { once: true });
+  details.addEventListener("toggle", () => details.append(element("pre", { tabIndex: 0 }, pretty(event))), {
+    once: true,
+  });
   return element("li", { className: "event" }, details);
 }
 

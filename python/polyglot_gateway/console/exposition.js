@@ -15,9 +15,9 @@ export function parseExposition(text) {
   return samples;
 }
 
-/** The sum of a counter over all its labels; `names` are tried in their order. */
-export function counter(samples, ...names) {
-  const found = names.map((name) => samples.get(`${name}_total`)).find(Boolean);
+/** The sum of a counter over all its labels. */
+export function counter(samples, name) {
+  const found = samples.get(`${name}_total`);
   return found ? found.reduce((sum, { value }) => sum + value, 0) : null;
 }
 

@@ -22,7 +22,7 @@ export class GatewayState {
         this.api.json("health"),
         this.api.json("api/debug/circuit-breaker"),
       ]);
-      this.#showState(ready.status === 200, health, ready.status === 200 ? [] : parse(ready.text).reasons ?? []);
+      this.#showState(ready.status === 200, health, ready.status === 200 ? [] : (parse(ready.text).reasons ?? []));
       this.#showFigures(health);
       this.#showBreakers(breaker);
     } catch (problem) {
@@ -33,9 +33,10 @@ export class GatewayState {
   }
 
   #showState(ready, health, notReady) {
-    const degraded = health.status !== "ok";
-    say(byId("state"), ready ? (degraded ? "degraded" : "ready") : "not ready", ready ? (degraded ? "fair" : "good") : "bad");
-    showReasons([...(ready ? health.reasons ?? [] : notReady), ...(health.engine?.notices ?? [])]);
+    if (!ready) say(byId("state"), "not ready", "bad");
+    else if (health.status !== "ok") say(byId("state"), "degraded", "fair");
+    else say(byId("state"), "ready", "good");
+    showReasons([...(ready ? (health.reasons ?? []) : notReady), ...(health.engine?.notices ?? [])]);
     say(byId("facts"), `${health.version} · ${health.env}`);
   }
 
@@ -52,12 +53,20 @@ export class GatewayState {
   }
 
   #showBreakers({ enabled, processor, state, endpoints = [] }) {
-    const elsewhere = endpoints.length > 0;
-    say(byId("breaker-state"), elsewhere ? (state === "half_open" ? "half open" : state) : "none elsewhere", elsewhere ? KINDS[state] : "");
-    const held = enabled ? "Breakers are each worker's own." : "The breakers are off.";
-    say(byId("breaker-note"), elsewhere ? `Asked by ${processor}. ${held}` : "Events go to no service before they are kept.");
+    if (endpoints.length) {
+      const held = enabled ? "Breakers are each worker's own." : "The breakers are off.";
+      say(byId("breaker-state"), nameOf(state), KINDS[state]);
+      say(byId("breaker-note"), `Asked by ${processor}. ${held}`);
+    } else {
+      say(byId("breaker-state"), "none elsewhere");
+      say(byId("breaker-note"), "Events go to no service before they are kept.");
+    }
     byId("breakers").replaceChildren(...endpoints.map(breakerRow));
   }
+}
+
+function nameOf(state) {
+  return state.replace("_", " ");
 }
 
 function showReasons(reasons) {
@@ -67,12 +76,18 @@ function showReasons(reasons) {
 }
 
 function breakerRow({ endpoint, state, failures, next_try_in, last_error }) {
-  const pill = element("span", { className: "pill" }, state === "half_open" ? "half open" : state);
+  const pill = element("span", { className: "pill" }, nameOf(state));
   pill.dataset.kind = KINDS[state];
   const facts = [
     failures ? `${failures} failures in a row` : "",
     next_try_in === null || next_try_in === undefined ? "" : `next try in ${duration(next_try_in)}`,
     last_error ?? "",
   ].filter(Boolean);
-  return element("li", {}, element("span", { className: "name" }, endpoint), pill, element("span", { className: "quiet" }, facts.join(" · ")));
+  return element(
+    "li",
+    {},
+    element("span", { className: "name" }, endpoint),
+    pill,
+    element("span", { className: "quiet" }, facts.join(" · ")),
+  );
 }

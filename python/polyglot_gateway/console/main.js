@@ -12,7 +12,8 @@ const DEVELOPMENT_APP = "demo-app";
 
 /** Whether the key is one of this app. A key that may not list channels is one all the same. */
 async function check(api) {
-  if (!/^[\x21-\x7e]+$/.test(api.key)) throw new Problem({ code: "", error: "A key or token has no spaces and no letters beyond ASCII." });
+  if (!/^[\x21-\x7e]+$/.test(api.key))
+    throw new Problem({ code: "", error: "A key or token has no spaces and no letters beyond ASCII." });
   try {
     await api.json(`apps/${encodeURIComponent(api.app)}/channels?limit=1`);
   } catch (problem) {

@@ -2,6 +2,7 @@
 
 const SECONDS = 300;
 const HEIGHT = 170;
+const DASHES = [[], [6, 3], [2, 2]];
 
 /** Of the ticks of a logarithmic axis those that have a label. */
 function powersOfTen(_, ticks) {
@@ -18,17 +19,23 @@ const LINEAR = { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] };
 /** In whole powers of ten, for what differs by orders of magnitude. */
 const LOGARITHMIC = {
   distr: 3,
-  range: (_, least, most) => (least > 0 ? [10 ** Math.floor(Math.log10(least)), 10 ** Math.ceil(Math.log10(most * 1.01))] : [1e-6, 1e-3]),
+  range: (_, least, most) =>
+    least > 0 ? [10 ** Math.floor(Math.log10(least)), 10 ** Math.ceil(Math.log10(most * 1.01))] : [1e-6, 1e-3],
 };
 
 export class Plot {
-  /** `labels` name the lines, `format` makes the text of a value; they are drawn in the colours --line-1, --line-2 and so on. */
+  /** `labels` name the lines, drawn in the colours --line-1, --line-2 and so on; `format` makes the text of a value. */
   constructor(place, labels, format, { logarithmic = false } = {}) {
-    this.place = place;
+    this.format = format;
     this.data = [[], ...labels.map(() => [])];
     const grid = { stroke: () => colour("--border"), width: 1 };
     const axis = { stroke: () => colour("--quiet"), grid, ticks: { show: false } };
-    const height = { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((tick) => (tick === null ? null : format(tick))) };
+    const height = {
+      ...axis,
+      size: 62,
+      space: 28,
+      values: (_, ticks) => ticks.map((tick) => (tick === null ? null : format(tick))),
+    };
     if (logarithmic) Object.assign(height, { filter: powersOfTen, grid: { ...grid, filter: powersOfTen } });
     this.plot = new uPlot(
       {
@@ -39,7 +46,12 @@ export class Plot {
         padding: [8, 8, 0, 0],
         scales: { x: { range: (_, __, end) => [end - SECONDS, end] }, y: logarithmic ? LOGARITHMIC : LINEAR },
         axes: [
-          { ...axis, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 5)), space: 60, size: 28 },
+          {
+            ...axis,
+            values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 5)),
+            space: 60,
+            size: 28,
+          },
           height,
         ],
         series: [
@@ -48,7 +60,7 @@ export class Plot {
             label,
             stroke: () => colour(`--line-${index + 1}`),
             width: 1.5,
-            dash: index ? [6, 3] : undefined,
+            dash: DASHES[index],
             points: { show: false },
           })),
         ],

@@ -12,7 +12,10 @@ export class Presence {
   async show(channel) {
     try {
       const { count, members } = await this.api.json(this.api.pathOf(channel, "/presence"));
-      say(byId("presence-answer"), count ? `${count === 1 ? "1 member" : `${count} members`}` : "Nobody is here whom the channel tracks.");
+      say(
+        byId("presence-answer"),
+        count ? `${count === 1 ? "1 member" : `${count} members`}` : "Nobody is here whom the channel tracks.",
+      );
       this.#fill(Object.entries(members).sort(([a], [b]) => (a < b ? -1 : 1)));
     } catch (problem) {
       say(byId("presence-answer"), explain(problem), "bad");
@@ -31,6 +34,15 @@ export class Presence {
 
 function memberRow([key, { metas }]) {
   const times = metas.length === 1 ? "once" : `${metas.length} times`;
-  const summary = element("summary", {}, element("span", { className: "type" }, key), element("span", { className: "data" }, `joined ${times}`));
-  return element("li", { className: "event" }, element("details", {}, summary, element("pre", { tabIndex: 0 }, pretty(metas))));
+  const summary = element(
+    "summary",
+    {},
+    element("span", { className: "type" }, key),
+    element("span", { className: "data" }, `joined ${times}`),
+  );
+  return element(
+    "li",
+    { className: "event" },
+    element("details", {}, summary, element("pre", { tabIndex: 0 }, pretty(metas))),
+  );
 }

@@ -61,7 +61,10 @@ export class PublishForm {
       this.published(channel);
     } catch (problem) {
       const message = explain(problem);
-      const unknown = problem.code === "unreachable" ? " Whether it was kept is not known; to press Publish again makes no second one." : "";
+      const unknown =
+        problem.code === "unreachable"
+          ? " Whether it was kept is not known; to press Publish again makes no second one."
+          : "";
       const name = problem.code && problem.status ? ` (${problem.status} ${problem.code})` : "";
       say(byId("publish-answer"), unknown ? `${message}${unknown}` : `Not published: ${message}${name}`, "bad");
     }

@@ -6,7 +6,15 @@ import { parse } from "./json.js";
 const { Socket } = window.Phoenix;
 
 /** What a reply or a close says of itself may be mended by waiting; these refusals are not. */
-const FINAL = new Set(["unauthorized", "token_expired", "forbidden", "invalid_channel", "invalid_app", "not_found", "invalid_parameter"]);
+const FINAL = new Set([
+  "unauthorized",
+  "token_expired",
+  "forbidden",
+  "invalid_channel",
+  "invalid_app",
+  "not_found",
+  "invalid_parameter",
+]);
 
 const ENDS = { 1012: "The gateway stops; connecting again.", 4008: "This page read too slowly; connecting again." };
 
@@ -43,21 +51,39 @@ export class Tail {
     const ours = (take) => (payload) => channel === this.channel && take(payload);
     this.channel = channel;
     this.told.state("Connecting…", "");
-    channel.on("event", ours((event) => {
-      position.since = event.offset;
-      this.told.event(event);
-    }));
-    channel.on("epoch", ours(({ epoch }) => Object.assign(position, { epoch })));
-    channel.on("gap", ours((gap) => {
-      Object.assign(position, { epoch: gap.epoch, since: gap.offset });
-      this.told.gap(gap);
-    }));
+    channel.on(
+      "event",
+      ours((event) => {
+        position.since = event.offset;
+        this.told.event(event);
+      }),
+    );
+    channel.on(
+      "epoch",
+      ours(({ epoch }) => Object.assign(position, { epoch })),
+    );
+    channel.on(
+      "gap",
+      ours((gap) => {
+        Object.assign(position, { epoch: gap.epoch, since: gap.offset });
+        this.told.gap(gap);
+      }),
+    );
     channel.onError(ours((reason) => reason?.error && this.#lost(reason.error)));
     channel
       .join()
-      .receive("ok", ours((reply) => this.#joined(position, reply)))
-      .receive("error", ours((refusal) => this.#refused(refusal)))
-      .receive("timeout", ours(() => this.#lost("The gateway does not answer; trying again.")));
+      .receive(
+        "ok",
+        ours((reply) => this.#joined(position, reply)),
+      )
+      .receive(
+        "error",
+        ours((refusal) => this.#refused(refusal)),
+      )
+      .receive(
+        "timeout",
+        ours(() => this.#lost("The gateway does not answer; trying again.")),
+      );
     this.#connect();
   }
 
@@ -66,7 +92,10 @@ export class Tail {
       if (!this.socket.isConnected()) this.socket.connect();
     } catch {
       // The name of a subprotocol, in which the key travels, cannot have every character.
-      this.told.state("Not followed: a browser cannot send this key for a socket; use one of letters and digits.", "bad");
+      this.told.state(
+        "Not followed: a browser cannot send this key for a socket; use one of letters and digits.",
+        "bad",
+      );
     }
   }
 

@@ -68,7 +68,11 @@ export class TailView {
     const rows = this.waiting.map(({ event, text, kind }) => (event ? eventRow(event) : remarkRow(text, kind)));
     if (this.skipped) {
       const { count, from, to } = this.skipped;
-      rows.unshift(remarkRow(`${count} events from ${from} to ${to} are not shown, because more came than fit here; History has them.`));
+      rows.unshift(
+        remarkRow(
+          `${count} events from ${from} to ${to} are not shown, because more came than fit here; History has them.`,
+        ),
+      );
     }
     this.waiting = [];
     this.skipped = null;
@@ -94,6 +98,10 @@ export class TailView {
 
   #sayState() {
     const [text, kind] = this.connection;
-    say(byId("tail-state"), this.paused ? `Paused: ${this.#events()} new events wait. ${text}` : text, this.paused ? "fair" : kind);
+    say(
+      byId("tail-state"),
+      this.paused ? `Paused: ${this.#events()} new events wait. ${text}` : text,
+      this.paused ? "fair" : kind,
+    );
   }
 }

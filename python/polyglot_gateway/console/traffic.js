@@ -11,12 +11,15 @@ import { quantile, rate } from "./rates.js";
 const EVERY = 1000;
 const LATENCY_SECONDS = 10; // one second of a quiet gateway has too few publishes for percentiles
 
-function caption(place, title, figures) {
-  const shown = figures.filter(([, value]) => value !== undefined);
-  const parts = shown.map(([label, value], index) =>
-    element("span", { className: "reading" }, element("i", { className: `key key-${index + 1}` }), ` ${label} `, element("b", {}, value)),
-  );
-  place.replaceChildren(element("span", { className: "what" }, title), ...parts);
+/** Names the lines and their newest values; one that this gateway does not measure is left out. */
+function caption(place, title, lines, format) {
+  const readings = lines.map(([label, value, measured], index) => {
+    const key = element("i", { className: `key key-${index + 1}` });
+    return measured
+      ? element("span", { className: "reading" }, key, ` ${label} `, element("b", {}, format(value)))
+      : "";
+  });
+  place.replaceChildren(element("span", { className: "what" }, title), ...readings);
 }
 
 export class Traffic {
@@ -24,7 +27,9 @@ export class Traffic {
     this.api = api;
     this.scrapes = [];
     this.rates = new Plot(byId("rates-plot"), ["published", "delivered"], number);
-    this.latency = new Plot(byId("latency-plot"), ["p50", "p99"], duration, { logarithmic: true });
+    this.latency = new Plot(byId("latency-plot"), ["publish p50", "publish p99", "delivery p99"], duration, {
+      logarithmic: true,
+    });
     poll(() => this.#scrape(), EVERY);
   }
 
@@ -41,23 +46,36 @@ export class Traffic {
   #take(samples) {
     const scrape = {
       at: performance.now() / 1000,
-      published: counter(samples, "polyglot_publishes", "polyglot_published"),
-      delivered: counter(samples, "polyglot_deliveries", "polyglot_delivered"),
+      published: counter(samples, "polyglot_publishes"),
+      delivered: counter(samples, "polyglot_deliveries"),
       publish: histogram(samples, "polyglot_publish_seconds"),
+      delivery: histogram(samples, "polyglot_delivery_lag_seconds"),
     };
     const last = this.scrapes.at(-1);
     this.scrapes.push(scrape);
     while (this.scrapes[1]?.at < scrape.at - LATENCY_SECONDS) this.scrapes.shift();
-    if (!last) return;
-    const seconds = scrape.at - last.at;
-    const published = rate(last.published, scrape.published, seconds);
-    const delivered = rate(last.delivered, scrape.delivered, seconds);
-    const [p50, p99] = [0.5, 0.99].map((q) => quantile(q, this.scrapes[0].publish, scrape.publish));
-    const now = Date.now() / 1000;
-    this.rates.add(now, [published, delivered]);
-    this.latency.add(now, [p50, p99]);
-    const told = scrape.delivered === null ? undefined : number(delivered);
-    caption(byId("rates-caption"), "Events per second", [["published", number(published)], ["delivered", told]]);
-    caption(byId("latency-caption"), "Time of a publish", [["p50", duration(p50)], ["p99", duration(p99)]]);
+    if (last) this.#show(last, this.scrapes[0], scrape);
+  }
+
+  /** Shows what came since `last`, and the latencies since `first`. */
+  #show(last, first, scrape) {
+    const gained = (name) => rate(last[name], scrape[name], scrape.at - last.at);
+    const percentile = (q, name) => quantile(q, first[name], scrape[name]);
+    const readings = (plot, place, title, lines) => {
+      plot.add(
+        Date.now() / 1000,
+        lines.map(([, value]) => value),
+      );
+      caption(byId(place), title, lines, plot.format);
+    };
+    readings(this.rates, "rates-caption", "Events per second", [
+      ["published", gained("published"), true],
+      ["delivered", gained("delivered"), scrape.delivered !== null],
+    ]);
+    readings(this.latency, "latency-caption", "Latency", [
+      ["publish p50", percentile(0.5, "publish"), true],
+      ["publish p99", percentile(0.99, "publish"), true],
+      ["delivery p99", percentile(0.99, "delivery"), scrape.delivery !== null],
+    ]);
   }
 }
