@@ -37,6 +37,7 @@ missing_packages() {
   lacks_header benchmark/benchmark.h && echo libbenchmark-dev
   lacks_command node && echo nodejs
   lacks_command npm && echo npm
+  lacks_command chromium && echo chromium
   lacks_command git && echo git
   lacks_command openssl && echo openssl
   lacks_command wrk && echo wrk

@@ -112,6 +112,7 @@ def check_operations(smoke: Smoke) -> None:
         ("/metrics", b"polyglot_"),
         ("/openapi.json", b'"openapi": "3.1'),
         ("/api/debug/circuit-breaker", b"closed"),
+        ("/console", b"<!doctype html>"),
     ):
         smoke.check(f"GET {path}", lambda path=path, contains=contains: is_200(path, contains))
 

@@ -151,6 +151,7 @@ class Application:
             max_batch_bytes=settings.max_batch_bytes,
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
+            console=settings.console,
         )
         for notice in engine.notices():
             _log.warning(notice)

@@ -175,6 +175,10 @@ class Settings(ProcessorSettings, RedisSettings):
         SecretStr(""), description="signs the bearer tokens (HS256); none are taken without"
     )
     authorize: FunctionName | None = Field(None, description="module:function, asked at each socket connect and join")
+    console: bool = Field(
+        default_factory=lambda known: known.get("polyglot_env") == "dev",
+        description="whether there is a page at /console",
+    )
     apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
 
     _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)

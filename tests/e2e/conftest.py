@@ -57,6 +57,33 @@ def room() -> str:
     return f"room:{uuid.uuid4()}"
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    # Not for a whole session: while it is there, asyncio has a loop in this thread.
+    from tests.e2e.console_page import chromium  # noqa: PLC0415
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_console(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a tab with the console of a gateway; in the end nothing may have gone wrong in it."""
+    from tests.e2e.console_page import ConsolePage  # noqa: PLC0415
+
+    tabs: list[ConsolePage] = []
+
+    def open_(gateway: Gateway, **options: Any) -> ConsolePage:
+        tabs.append(ConsolePage(browser, gateway, **options))
+        return tabs[-1]
+
+    yield open_
+    faults = [fault for tab in tabs for fault in tab.faults]
+    for tab in tabs:
+        tab.close()
+    assert faults == []
+
+
 @pytest.fixture(name="wait_until")
 def wait_until_fixture() -> Callable[[Callable[[], Any], str], Any]:
     return wait_until

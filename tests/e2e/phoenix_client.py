@@ -1,35 +1,21 @@
 """The phoenix npm package in a Node process: commands go in, and all that happens comes out in order."""
 
-import fcntl
-import hashlib
 import json
 import queue
-import shutil
 import subprocess
 import threading
 from pathlib import Path
 from typing import Any, Self
 
+from tests import npm
 from tests.raw_http import PATIENCE
 
 SOURCES = Path(__file__).with_name("phoenix")
-CACHE = Path(__file__).parents[2] / "build" / "phoenix-client"
 
 
 def install() -> Path:
-    """Install exactly what package-lock.json says, once for all test runs; returns the folder of client.mjs."""
-    lock = SOURCES / "package-lock.json"
-    folder = CACHE / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        for source in SOURCES.iterdir():
-            shutil.copy(source, folder)
-        if not (folder / "installed").exists():
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(command, cwd=folder, check=True, timeout=300)
-            (folder / "installed").touch()
-    return folder
+    """Install the package; returns the folder of client.mjs."""
+    return npm.install(SOURCES)
 
 
 class PhoenixClient:

@@ -28,6 +28,10 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path):
     run(installed / "python", "-c", "import polyglot_gateway.server.worker, redis, urllib3", cwd=tmp_path)
     lua = "from importlib.resources import files; print(files('polyglot_gateway.engine') / 'redis_functions.lua')"
     assert Path(run(installed / "python", "-c", lua, cwd=tmp_path).strip()).is_file()
+    console = (
+        "from polyglot_gateway.console.assets import Assets; a = Assets(); print(bool(a.get(a.version, 'main.js')))"
+    )
+    assert run(installed / "python", "-c", console, cwd=tmp_path).strip() == "True"
     generated = "from importlib.resources import files; print(*files('polyglot_gateway.processor.proto').iterdir())"
     for name in ("processor_pb2.py", "processor_pb2.pyi", "processor_pb2_grpc.py"):
         assert name in run(installed / "python", "-c", generated, cwd=tmp_path)

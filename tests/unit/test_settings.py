@@ -17,6 +17,7 @@ def test_the_defaults_serve_a_newcomer(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.delenv(name.upper(), raising=False)
     settings = load_settings()
     assert (settings.polyglot_env, settings.bind, settings.log_format) == ("dev", "127.0.0.1:4000", "console")
+    assert settings.console
     assert 1 <= settings.workers <= 64
     assert (settings.history_size, settings.max_event_bytes, settings.max_batch_bytes) == (1000, 65536, 1048576)
     assert (settings.trusted_proxies, settings.cors_origins) == (["127.0.0.1", "::1"], [])
@@ -26,6 +27,13 @@ def test_production_listens_for_others_and_logs_for_machines(load: Callable[...,
     settings = load(f"[apps.demo]\nkeys = [{KEY}]", {"POLYGLOT_ENV": "prod"})
     assert (settings.bind, settings.log_format, settings.development) == ("0.0.0.0:4000", "json", False)
     assert settings.warnings() == []
+
+
+def test_the_console_is_there_in_production_only_where_it_is_wanted(load: Callable[..., Settings]) -> None:
+    toml = f"[apps.demo]\nkeys = [{KEY}]"
+    assert not load(toml, {"POLYGLOT_ENV": "prod"}).console
+    assert load(toml, {"POLYGLOT_ENV": "prod", "CONSOLE": "true"}).console
+    assert not load(toml, {"CONSOLE": "false"}).console
 
 
 def test_the_nearest_source_wins(load: Callable[..., Settings]) -> None:

@@ -87,6 +87,9 @@ def serve(
     authorize: Annotated[
         str | None, typer.Option(help="module:function, asked at each socket connect and join.")
     ] = None,
+    console: Annotated[
+        bool | None, typer.Option(help="Serve the page at /console.", show_default="True in dev, False in prod")
+    ] = None,
 ) -> None:
     """Serve until told to stop: SIGTERM drains, SIGHUP to the master reads polyglot.toml again.
 

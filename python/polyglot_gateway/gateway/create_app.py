@@ -7,6 +7,7 @@ from typing import Any
 
 import falcon
 
+from polyglot_gateway.console.assets import Assets
 from polyglot_gateway.engine.base import Engine, Publisher
 from polyglot_gateway.gateway.cors import Cors
 from polyglot_gateway.gateway.credentials import Credentials
@@ -19,6 +20,7 @@ from polyglot_gateway.gateway.resources.batch import Batch
 from polyglot_gateway.gateway.resources.broadcast import Broadcast
 from polyglot_gateway.gateway.resources.channels import Channel, Channels
 from polyglot_gateway.gateway.resources.circuit_breaker import CircuitBreaker
+from polyglot_gateway.gateway.resources.console import ConsoleAsset, ConsolePage
 from polyglot_gateway.gateway.resources.events import Events
 from polyglot_gateway.gateway.resources.health import Health
 from polyglot_gateway.gateway.resources.history import History
@@ -50,6 +52,7 @@ def create_app(
     max_batch_bytes: int = 1_048_576,
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
+    console: bool = False,
 ) -> WsgiApp:
     """Return the WSGI application with every route; more routes may be added to it.
 
@@ -70,6 +73,7 @@ def create_app(
         max_batch_bytes: Largest body of a batch or broadcast.
         cors_origins: Origins whose pages may call; "*" for any, none for no CORS headers at all.
         trusted_proxies: Addresses and networks whose X-Forwarded-For is believed.
+        console: Whether the web page is served.
     """
     app: WsgiApp = falcon.App(
         router=ChannelRouter(), middleware=Middleware(Cors(cors_origins) if cors_origins else None)
@@ -93,4 +97,8 @@ def create_app(
     app.add_route("/metrics", Metrics(metrics))
     app.add_route("/openapi.json", OpenApi(version))
     app.add_route("/api/debug/circuit-breaker", CircuitBreaker(breaker))
+    if console:
+        assets = Assets()
+        app.add_route("/console", ConsolePage(assets))
+        app.add_route("/console/{version}/{name:path}", ConsoleAsset(assets))
     return app
