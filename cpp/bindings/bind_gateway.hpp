@@ -46,6 +46,17 @@ class OpenFeed {
   std::shared_ptr<core::Feed> feed_;
 };
 
+class OpenHold {
+ public:
+  OpenHold(std::shared_ptr<core::Gateway> gateway, core::Hold hold)
+      : gateway_(std::move(gateway)), hold_(std::move(hold)) {}
+  void release() { hold_ = core::Hold(); }
+
+ private:
+  std::shared_ptr<core::Gateway> gateway_;  // the hold's table lives in it
+  core::Hold hold_;
+};
+
 // A part of bind_gateway.
 void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
 

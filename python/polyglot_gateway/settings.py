@@ -256,6 +256,14 @@ class Settings(ProcessorSettings, RedisSettings):
                 rules.add(app, rule.channels, self._rule(rule))
         return rules
 
+    def limits(self) -> _core.Limits:
+        """How much each app may publish and have open, as the core wants it."""
+        limits = _core.Limits()
+        for app, settings in self.apps.items():
+            if settings.limits is not None:
+                limits.add(app, **settings.limits.model_dump(exclude_none=True))
+        return limits
+
     def _rule(self, rule: RuleSettings) -> _core.ChannelRule:
         return _core.ChannelRule(
             history_size=self.history_size if rule.history_size is None else rule.history_size,

@@ -203,7 +203,9 @@ TEST_F(GatewayLimitsTest, AReloadCountsAtOnce) {
   publish("room");
   EXPECT_EQ(refusal("room").code(), Code::rate_limited);
   limit({.events = TokenBucket(10, 10)});
+  steady_ns += kSecondNs / 10;
   publish("room");
+  EXPECT_EQ(refusal("room").code(), Code::rate_limited);
   limit({});
   EXPECT_FALSE(gateway_->rate_limit("app"));
   for (int i = 0; i < 20; ++i) publish("room");
@@ -242,8 +244,9 @@ TEST_F(GatewayLimitsTest, AChannelThatWasEvictedIsNotCounted) {
   for (int i = 0; i < 7; ++i) {  // of eight
     ASSERT_TRUE(gateway_->publish("other", "room" + std::to_string(i), event("1"), {}).ok());
   }
-  publish("c");
-  EXPECT_EQ(refusal("d").code(), Code::rate_limited);
+  publish("c");  // in place of b, the oldest
+  publish("d");
+  EXPECT_EQ(refusal("e").code(), Code::rate_limited);
 }
 
 TEST_F(GatewayLimitsTest, WorkersThatMakeChannelsAtOnceMakeNoneTooMany) {
