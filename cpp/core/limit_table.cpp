@@ -168,6 +168,8 @@ Result<LimitTable::Place> LimitTable::claim(std::string_view app) {
                                         " apps are in use at this moment, the most that are counted.");
   }
   const NameWords words = words_of(app);
+  // Whoever sees any of what follows sees that the slot is nobody's.
+  std::atomic_thread_fence(std::memory_order_release);
   for (std::size_t i = 0; i < words.size(); ++i) free->name[i].store(words[i], std::memory_order_relaxed);
   free->hash.store(hash, std::memory_order_relaxed);
   free->events.store(0, std::memory_order_relaxed);

@@ -279,9 +279,14 @@ class Settings(ProcessorSettings, RedisSettings):
 
     def warnings(self) -> list[str]:
         """What the one who starts the gateway should know, one sentence each."""
-        if not self.development:
-            return []
         said = [
+            f"apps.{app}.limits: channels is not looked at, because the channels are in Redis"
+            for app, settings in self.apps.items()
+            if self.redis() and settings.limits is not None and settings.limits.channels is not None
+        ]
+        if not self.development:
+            return said
+        said += [
             "POLYGLOT_ENV=dev: valid_key_<app> is a key of any app and every channel can be read without a key; "
             "set POLYGLOT_ENV=prod before others can reach this gateway"
         ]

@@ -116,7 +116,7 @@ class LimitSettings(BaseModel):
             if burst is not None and rate is None:
                 raise ValueError(f"{kind}_burst needs {kind}_per_second beside it")
             if burst is not None and burst > rate * _DAY:
-                raise ValueError(f"{kind}_burst is more than {kind}_per_second gives in a day; allowed are {rate * _DAY}")
+                raise ValueError(f"{kind}_burst is more than a day's worth; allowed are up to {rate * _DAY}")
         return self
 
 

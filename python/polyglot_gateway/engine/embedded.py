@@ -13,7 +13,8 @@ class EmbeddedEngine:
     """Fulfils `Engine` by the native methods themselves, so a call costs no Python frame.
 
     Besides the contract it decides who may do what and how much (`configure`, `authorize`, `max_event_bytes`,
-    `rate_limit`, `limits`) and keeps the counters that all workers share. Open it after the fork: it is of use only to the process that made it.
+    `rate_limit`, `limits`) and keeps the counters that all workers share. Open it after the fork: it is of use only to
+    the process that made it.
     """
 
     def __init__(

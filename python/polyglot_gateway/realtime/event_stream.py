@@ -77,15 +77,27 @@ class EventStreams:
         """
         if self._hub.draining:
             return [b"retry: %d\n\n" % RETRY_MILLISECONDS]
-        holds = [] if self._hold is None else [self._hold(app, "connections"), self._hold(app, "subscriptions")]
+        holds = self._take_holds(app)
         subscription = self._hub.subscribe(app, channel, cut)  # before the first read: nothing may come in between
         try:
             page = self._engine.read(app, channel, since, epoch, _PAGE)
         except BaseException:
             self._hub.unsubscribe(subscription)
+            _release(holds)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
         return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page, holds)
+
+    def _take_holds(self, app: str) -> list[_core.Hold]:
+        if self._hold is None:
+            return []
+        holds = [self._hold(app, "connections")]
+        try:
+            holds.append(self._hold(app, "subscriptions"))
+        except BaseException:
+            _release(holds)
+            raise
+        return holds
 
 
 class EventStream:
@@ -117,8 +129,7 @@ class EventStream:
     def close(self) -> None:
         """Free the subscription; a stream that was never read has one too."""
         self._hub.unsubscribe(self._subscription)
-        for hold in self._holds:
-            hold.release()
+        _release(self._holds)
         self._blocks.close()
 
     def _run(self, start: bytes, page: Page) -> Generator[bytes]:
@@ -154,6 +165,11 @@ class EventStream:
         self._subscription.sending_since = time.monotonic()
         yield blocks
         self._subscription.sending_since = None
+
+
+def _release(holds: Sequence[_core.Hold]) -> None:
+    for hold in holds:
+        hold.release()
 
 
 def position(epoch: str, offset: int) -> bytes:
