@@ -323,7 +323,6 @@ void bind_reading(py::class_<OpenGateway>& type) {
 
 void bind_gateway(py::module_& module) {
   using namespace py::literals;
-  py::class_<OpenHold>(module, "Hold").def("release", &OpenHold::release);
   const core::GatewayOptions defaults;
   py::class_<OpenGateway> type(module, "Gateway");
   type.def(py::init(&open), "data_dir"_a, py::kw_only(), "history_size"_a = defaults.segment.history_size,
@@ -336,30 +335,6 @@ void bind_gateway(py::module_& module) {
             open.get().configure(access, rules, limits.value_or(core::Limits()));
           },
           "access"_a, "rules"_a, "limits"_a = py::none())
-      .def(
-          "rate_limit",
-          [](const OpenGateway& open, std::string_view app) -> py::object {
-            const auto limit = open.get().rate_limit(app);
-            if (!limit) return py::none();
-            return py::make_tuple(limit->policy, limit->state);
-          },
-          "app"_a)
-      .def(
-          "hold",
-          [](const OpenGateway& open, std::string_view app, std::string_view quota) {
-            for (const core::Quota one : {core::Quota::connections, core::Quota::subscriptions}) {
-              if (core::quota_name(one) == quota)
-                return OpenHold(open.share(), value_or_raise(open.get().hold(app, one)));
-            }
-            throw py::key_error(std::string(quota));
-          },
-          "app"_a, "quota"_a)
-      .def(
-          "limits",
-          [](const OpenGateway& open, std::string_view app) {
-            return to_bytes(value_or_raise(open.get().limits_json(app)));
-          },
-          "app"_a)
       .def(
           "authorize",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view key,
@@ -410,6 +385,7 @@ void bind_gateway(py::module_& module) {
   bind_replicas(type);
   bind_reading(type);
   bind_columns(module, type);
+  bind_use_of_limits(module, type);
 }
 
 }  // namespace polyglot::bindings

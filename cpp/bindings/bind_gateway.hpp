@@ -57,7 +57,8 @@ class OpenHold {
   core::Hold hold_;
 };
 
-// A part of bind_gateway.
+// Parts of bind_gateway.
 void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
+void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway);
 
 }  // namespace polyglot::bindings

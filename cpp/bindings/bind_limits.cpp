@@ -1,6 +1,7 @@
 #include <optional>
+#include <string>
 
-#include "bindings.hpp"
+#include "bind_gateway.hpp"
 #include "core/limits.hpp"
 
 namespace polyglot::bindings {
@@ -35,6 +36,36 @@ void bind_limits(py::module_& module) {
           py::arg("app"), py::kw_only(), py::arg("events_per_second") = 0, py::arg("events_burst") = 0,
           py::arg("bytes_per_second") = 0, py::arg("bytes_burst") = 0, py::arg("connections") = 0,
           py::arg("subscriptions") = 0, py::arg("channels") = 0);
+}
+
+void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway) {
+  using namespace py::literals;
+  py::class_<OpenHold>(module, "Hold").def("release", &OpenHold::release);
+  gateway
+      .def(
+          "rate_limit",
+          [](const OpenGateway& open, std::string_view app) -> py::object {
+            const auto limit = open.get().rate_limit(app);
+            if (!limit) return py::none();
+            return py::make_tuple(limit->policy, limit->state);
+          },
+          "app"_a)
+      .def(
+          "hold",
+          [](const OpenGateway& open, std::string_view app, std::string_view quota) {
+            for (const core::Quota one : {core::Quota::connections, core::Quota::subscriptions}) {
+              if (core::quota_name(one) == quota)
+                return OpenHold(open.share(), value_or_raise(open.get().hold(app, one)));
+            }
+            throw py::key_error(std::string(quota));
+          },
+          "app"_a, "quota"_a)
+      .def(
+          "limits",
+          [](const OpenGateway& open, std::string_view app) {
+            return to_bytes(value_or_raise(open.get().limits_json(app)));
+          },
+          "app"_a);
 }
 
 }  // namespace polyglot::bindings
