@@ -125,7 +125,7 @@ bool Gateway::keep(const AppLimits* limits, std::span<Append> appends) {
     for (Append& append : appends) append.status = status;
     return false;
   }
-  channel_counts_.erase(app);
+  channel_counts_.erase(app);  // a slot that a repair left free is taken without a trace in what the count is known by
   history_.append(appends);
   return true;
 }

@@ -175,7 +175,7 @@ class Settings(ProcessorSettings, RedisSettings):
         SecretStr(""), description="signs the bearer tokens (HS256); none are taken without"
     )
     authorize: FunctionName | None = Field(None, description="module:function, asked at each socket connect and join")
-    apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
+    apps: Apps = Field({}, description="apps with their keys, channel rules and limits; only in the toml file")
 
     _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
 

@@ -1,6 +1,11 @@
 // Gateway: what the limits of apps allow.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -240,10 +245,14 @@ TEST_F(GatewayLimitsTest, AChannelThatWasEvictedIsNotCounted) {
   limit({.channels = 2});
   publish("a");
   publish("b");
+  const auto fill = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      ASSERT_TRUE(gateway_->publish("other", "room" + std::to_string(i), event("1"), {}).ok());
+    }
+  };
+  fill(0, 6);  // eight there are then, as many as fit
   EXPECT_EQ(refusal("c").code(), Code::rate_limited);
-  for (int i = 0; i < 7; ++i) {  // of eight
-    ASSERT_TRUE(gateway_->publish("other", "room" + std::to_string(i), event("1"), {}).ok());
-  }
+  fill(6, 7);    // in place of a
   publish("c");  // in place of b, the oldest
   publish("d");
   EXPECT_EQ(refusal("e").code(), Code::rate_limited);
@@ -251,18 +260,57 @@ TEST_F(GatewayLimitsTest, AChannelThatWasEvictedIsNotCounted) {
 
 TEST_F(GatewayLimitsTest, WorkersThatMakeChannelsAtOnceMakeNoneTooMany) {
   const auto other = open_limited();
-  limit({.channels = 5});
-  limit({.channels = 5}, other.get());
-  std::vector<std::thread> threads;
   for (Gateway* gateway : {gateway_.get(), other.get()}) {
-    threads.emplace_back([=] {
-      for (int i = 0; i < 8; ++i) {
-        static_cast<void>(gateway->publish("app", "room" + std::to_string(i), event("1"), {}));
-      }
-    });
+    Limits limits;
+    limits.add("*", {.channels = 1});
+    gateway->configure(Access(), Rules(), std::move(limits));
   }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(taken(gateway_->channels("app", "", 100)).size(), 5U);
+  // The same two threads for all rounds, which begin each one at the same moment.
+  constexpr int kRounds = 1000;
+  std::atomic<int> arrived{0};
+  std::atomic<int> made{0};
+  const auto publish_all = [&](Gateway& gateway, const std::string& channel) {
+    for (int round = 1; round <= kRounds; ++round) {
+      ++arrived;
+      while (arrived < 2 * round) std::this_thread::yield();
+      if (gateway.publish("app" + std::to_string(round), channel, event("1"), {}).ok()) ++made;
+    }
+  };
+  std::thread theirs([&] { publish_all(*other, "theirs"); });
+  publish_all(*gateway_, "ours");
+  theirs.join();
+  EXPECT_EQ(made, kRounds);
+}
+
+TEST_F(GatewayLimitsTest, WhoeverMakesAChannelWaitsForTheOneBeforeAndCountsItsChannel) {
+  limit({.channels = 1});
+  const FileDescriptor file(::open((folder_.path() + "/limits.pgs").c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_len = 1;
+  ASSERT_EQ(fcntl(file.get(), F_OFD_SETLK, &lock), 0);
+  std::atomic<pid_t> tid{0};
+  std::atomic<bool> done{false};
+  Status status;
+  std::thread waits([&] {
+    tid = gettid();
+    status = refusal("theirs");
+    done = true;
+  });
+  const auto is_asleep = [&] {
+    std::ifstream stat("/proc/self/task/" + std::to_string(tid.load()) + "/stat");
+    const std::string text{std::istreambuf_iterator<char>(stat), {}};
+    return text.find(") S ") != std::string::npos;
+  };
+  while (tid == 0 || (!done && !is_asleep())) std::this_thread::yield();
+  EXPECT_FALSE(done);
+  const auto segment = testing::open_segment(testing::small_options(folder_.path()));
+  History history(*segment);
+  testing::append(history, "app", "ours");
+  lock.l_type = F_UNLCK;
+  ASSERT_EQ(fcntl(file.get(), F_OFD_SETLK, &lock), 0);
+  waits.join();
+  EXPECT_EQ(status.code(), Code::rate_limited);
 }
 
 TEST_F(GatewayLimitsTest, TheFieldsTellPolicyAndState) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -171,6 +172,28 @@ TEST_F(LimitTableTest, SeveralThreadsAndProcessesGetExactlyTheMost) {
   EXPECT_EQ(worker.count("app"), own);
 }
 
+TEST_F(LimitTableTest, OfThoseWhoComeAtOnceForTheLastPlaceOneGetsIt) {
+  const Worker one(folder_.path()), two(folder_.path());
+  for (int round = 0; round < 500; ++round) {
+    const std::string app = "app" + std::to_string(round);
+    std::barrier begin(4);
+    std::atomic<int> got{0};
+    std::vector<Hold> holds(4);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < holds.size(); ++i) {
+      threads.emplace_back([&, i] {
+        begin.arrive_and_wait();
+        auto hold = (i % 2 == 0 ? one : two).table->hold(app, Quota::connections, 1);
+        if (!hold.ok()) return;
+        holds[i] = std::move(hold).value();
+        ++got;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(got, 1) << round;
+  }
+}
+
 TEST_F(LimitTableTest, TwoProcessesTakeExactlyWhatABucketHas) {
   const Worker worker(folder_.path());
   const TokenBucket bucket(100'000, 60'000);
@@ -261,7 +284,12 @@ TEST_F(LimitTableTest, AFileOfAnotherVersionIsReplacedAndItsUsersGoOnWithIt) {
 TEST_F(LimitTableTest, ADamagedFileIsReplaced) {
   for (const std::uintmax_t size : {0U, 10U, 5000U}) {
     const Worker first(folder_.path());
-    std::filesystem::remove(file());  // so that the one who has it mapped keeps it whole
+    std::filesystem::copy_file(file(), file() + ".cut");
+    std::filesystem::resize_file(file() + ".cut", size);
+    std::filesystem::rename(file() + ".cut", file());  // so that the one who has it mapped keeps it whole
+    const Worker second(folder_.path());
+    EXPECT_FALSE(second.is_full("app", 1)) << size;
+    std::filesystem::remove(file());
     std::ofstream(file()) << std::string(size, 'x');
     const Worker worker(folder_.path());
     EXPECT_FALSE(worker.is_full("app", 1)) << size;

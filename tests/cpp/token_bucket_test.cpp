@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
 #include <cstdint>
 #include <limits>
 #include <thread>
@@ -138,12 +139,18 @@ TEST_F(TokenBucketTest, TheLargestBucketDoesNotOverflow) {
 }
 
 TEST_F(TokenBucketTest, ThreadsTakeItsBurstTogether) {
-  const TokenBucket bucket(1000, 40'000);
+  const TokenBucket bucket(100'000, 400'000);
   std::atomic<std::uint64_t> taken{0};
+  std::barrier begin(4);
   std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { taken += drain(bucket); });
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      begin.arrive_and_wait();
+      taken += drain(bucket);
+    });
+  }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(taken, 40'000U);
+  EXPECT_EQ(taken, 400'000U);
 }
 
 TEST_F(TokenBucketTest, ThreadsThatTakeWhileTheClockRunsGetItsRate) {
