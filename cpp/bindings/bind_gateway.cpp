@@ -330,10 +330,11 @@ void bind_gateway(py::module_& module) {
            "idempotency_keys"_a = defaults.segment.idempotency_keys, "durability"_a = "process")
       .def(
           "configure",
-          [](const OpenGateway& open, const core::Access& access, const core::Rules& rules) {
-            open.get().configure(access, rules);
+          [](const OpenGateway& open, const core::Access& access, const core::Rules& rules,
+             const std::optional<core::Limits>& limits) {
+            open.get().configure(access, rules, limits.value_or(core::Limits()));
           },
-          "access"_a, "rules"_a)
+          "access"_a, "rules"_a, "limits"_a = py::none())
       .def(
           "authorize",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view key,
@@ -384,6 +385,7 @@ void bind_gateway(py::module_& module) {
   bind_replicas(type);
   bind_reading(type);
   bind_columns(module, type);
+  bind_use_of_limits(module, type);
 }
 
 }  // namespace polyglot::bindings

@@ -46,7 +46,19 @@ class OpenFeed {
   std::shared_ptr<core::Feed> feed_;
 };
 
-// A part of bind_gateway.
+class OpenHold {
+ public:
+  OpenHold(std::shared_ptr<core::Gateway> gateway, core::Hold hold)
+      : gateway_(std::move(gateway)), hold_(std::move(hold)) {}
+  void release() { hold_ = core::Hold(); }
+
+ private:
+  std::shared_ptr<core::Gateway> gateway_;  // the hold's table lives in it
+  core::Hold hold_;
+};
+
+// Parts of bind_gateway.
 void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
+void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway);
 
 }  // namespace polyglot::bindings

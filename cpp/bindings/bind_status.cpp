@@ -45,6 +45,7 @@ core::Code code_named(const std::string& name) {
 void raise(const core::Status& status) {
   const py::object position = status.position() < 0 ? py::none() : py::object(py::int_(status.position()));
   const py::object error = class_of(status.code())(status.message(), position);
+  if (status.retry_after() != 0) error.attr("retry_after") = status.retry_after();
   PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
   throw py::error_already_set();
 }

@@ -29,6 +29,7 @@ void bind_rules(py::module_& module);
 void bind_server(py::module_& module);
 void bind_status(py::module_& module);
 void bind_submission(py::module_& module);
+void bind_limits(py::module_& module);
 
 // The scope of this name, and the sum of several. InvalidParameter when there is none.
 core::Scope scope_named(std::string_view name);

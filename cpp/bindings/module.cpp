@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   polyglot::bindings::bind_access(module);
   polyglot::bindings::bind_grant(module);
   polyglot::bindings::bind_rules(module);
+  polyglot::bindings::bind_limits(module);
   polyglot::bindings::bind_feed(module);
   polyglot::bindings::bind_gateway(module);
   polyglot::bindings::bind_submission(module);

@@ -66,11 +66,15 @@ std::int64_t system_time_ns() {
 Result<std::unique_ptr<Gateway>> Gateway::open(const GatewayOptions& options) {
   auto segment = Segment::open(options.segment);
   if (!segment.ok()) return segment.status();
-  return std::unique_ptr<Gateway>(new Gateway(std::move(segment).value(), options));
+  auto limits = LimitTable::open(*segment.value(), options.monotonic);
+  if (!limits.ok()) return limits.status();
+  return std::unique_ptr<Gateway>(new Gateway(std::move(segment).value(), std::move(limits).value(), options));
 }
 
-Gateway::Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options)
+Gateway::Gateway(std::unique_ptr<Segment> segment, std::unique_ptr<LimitTable> limits, const GatewayOptions& options)
     : segment_(std::move(segment)),
+      limit_table_(std::move(limits)),
+      monotonic_(options.monotonic),
       durability_(options.durability),
       clock_(options.clock),
       history_(*segment_),
@@ -106,9 +110,9 @@ void Gateway::flush_each_second(Flusher& flusher) {
   }
 }
 
-void Gateway::configure(Access access, Rules rules) {
+void Gateway::configure(Access access, Rules rules, Limits limits) {
   const std::lock_guard guard(configs_mutex_);
-  configs_.push_back(std::make_unique<const Config>(Config{std::move(access), std::move(rules)}));
+  configs_.push_back(std::make_unique<const Config>(Config{std::move(access), std::move(rules), std::move(limits)}));
   config_.store(configs_.back().get(), std::memory_order_release);
 }
 
@@ -151,6 +155,11 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
   if (Status status = check_size(app, channel, body.size()); !status.ok()) return status;
   const auto event = parse_event(body);
   if (!event.ok()) return event.status();
+  const AppLimits* const limits = config().limits.find(app);
+  const Volume volume = volume_of(event.value());
+  if (limits != nullptr) {
+    if (Status status = charge(app, *limits, volume); !status.ok()) return status;
+  }
 
   const TimeUs time = began / 1000;
   const Ulid id = ids_.next(time);
@@ -164,7 +173,8 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
 
   Append append{.app = app, .channel = channel, .envelope = {envelope.data(), size}, .id = id, .time = time};
   append.key = key ? &*key : nullptr;
-  history_.append({&append, 1});
+  keep(limits, {&append, 1});
+  if (limits != nullptr && (append.replayed || !append.status.ok())) refund(app, *limits, volume);
   if (!append.status.ok()) return append.status;
   if (Status status = settle(); !status.ok()) return status;
   if (append.replayed) {
@@ -225,8 +235,11 @@ std::vector<Submission::Item> Gateway::checked(std::string_view app, std::vector
   return items;
 }
 
-std::unique_ptr<Submission> Gateway::serialised(std::string_view app, std::vector<Submission::Item> items,
-                                                const Sender& sender, std::int64_t began, bool numbered) {
+Result<std::unique_ptr<Submission>> Gateway::serialised(std::string_view app, std::vector<Submission::Item> items,
+                                                        const Sender& sender, std::int64_t began, bool numbered) {
+  if (const AppLimits* const limits = config().limits.find(app); limits != nullptr) {
+    if (Status status = charge(app, *limits, volume_of(items)); !status.ok()) return status;
+  }
   auto submission = std::make_unique<Submission>(app, std::move(items), began);
   submission->serialise({.time = began / 1000,
                          .user_id = sender.user_id,
@@ -253,6 +266,7 @@ void Gateway::count(const Submission& submission) {
     }
   }
   counters_.add_time(Timer::publish, clock_() - submission.began_ns());
+  refund(submission);
 }
 
 Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,
@@ -265,14 +279,18 @@ Result<std::string> Gateway::broadcast(std::string_view app, std::string_view bo
 }
 
 Status Gateway::append(Submission& submission) {
-  if (!submission.appends().empty()) history_.append(submission.appends());
+  keep(config().limits.find(submission.app()), submission.appends());
   return settle();
 }
 
 Result<std::string> Gateway::append_all(Result<std::unique_ptr<Submission>> prepared) {
   if (!prepared.ok()) return prepared.status();
   Submission& submission = *prepared.value();
-  if (Status status = append(submission); !status.ok()) return status;
+  if (!keep(config().limits.find(submission.app()), submission.appends())) {
+    refund(submission);
+    return submission.appends().front().status;
+  }
+  if (Status status = settle(); !status.ok()) return status;
   std::string results = submission.results();
   count(submission);
   return results;
@@ -336,30 +354,6 @@ Status Gateway::read(std::string_view app, std::string_view channel, const Histo
   counters_.add(Counter::follower_reads);
   if (page.gap != GapReason::none) counters_.add(Counter::gaps);
   return {};
-}
-
-Result<bool> Gateway::holds(std::string_view app, std::string_view channel) const {
-  if (Status status = check(app, channel); !status.ok()) return status;
-  return history_.holds(app, channel);
-}
-
-Result<ChannelState> Gateway::replicated(std::string_view app, std::string_view channel) {
-  if (Status status = check(app, channel); !status.ok()) return status;
-  if (channel.empty()) return check_channel(channel);
-  return state_of(app, channel, {.limit = 0});
-}
-
-Result<bool> Gateway::replicate(std::string_view app, std::string_view channel, const Replica& replica) {
-  if (Status status = check(app, channel); !status.ok()) return status;
-  if (channel.empty()) return check_channel(channel);
-  return history_.replicate(app, channel, replica);
-}
-
-Result<bool> Gateway::replace(std::string_view app, std::string_view channel, std::uint64_t seen,
-                              const Replica& replica) {
-  if (Status status = check(app, channel); !status.ok()) return status;
-  if (channel.empty()) return check_channel(channel);
-  return history_.replace(app, channel, seen, replica);
 }
 
 Result<std::uint64_t> Gateway::forget(std::string_view app, std::string_view channel) {

@@ -1,19 +1,22 @@
 // Gateway: the use cases. A request comes in as bytes; the answer goes out as bytes or as a Status.
 //
-// publish: name checks -> size -> strict JSON -> event -> id, time, envelope -> append -> (disk) -> acknowledgement.
-// A refused event leaves no trace: nothing is written before everything is checked.
+// publish: name checks -> size -> strict JSON -> event -> limits -> id, time, envelope -> append -> (disk) ->
+// acknowledgement. A refused event leaves no trace: nothing is written before everything is checked.
 //
-// Thread safety: all of it. configure replaces access and rules for everything that begins after it; what runs goes on
-// with the old ones, which are kept until the Gateway ends (a reload is rare and small).
+// Thread safety: all of it. configure replaces access, rules and limits for everything that begins after it; what runs
+// goes on with the old ones, which are kept until the Gateway ends (a reload is rare and small).
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "core/access.hpp"
@@ -23,6 +26,8 @@
 #include "core/event.hpp"
 #include "core/feed.hpp"
 #include "core/history.hpp"
+#include "core/limit_table.hpp"
+#include "core/limits.hpp"
 #include "core/rules.hpp"
 #include "core/segment.hpp"
 #include "core/submission.hpp"
@@ -45,6 +50,7 @@ struct GatewayOptions {
   SegmentOptions segment;
   Durability durability = Durability::process;
   std::int64_t (*clock)() = system_time_ns;
+  TokenBucket::Clock monotonic = monotonic_time_ns;  // of the limits
 };
 
 // Who publishes; all texts live as long as the call.
@@ -81,7 +87,7 @@ class Gateway {
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
 
-  void configure(Access access, Rules rules);
+  void configure(Access access, Rules rules, Limits limits = {});
   // Ok when the key may do this there. `channel` is empty for what concerns the whole app. history and subscribe need
   // no key on public_read channels, nor, in development, for the whole app.
   Status authorize(std::string_view app, std::string_view channel, ApiKey& key, Scope scope) const;
@@ -120,6 +126,19 @@ class Gateway {
   // What history has of the channel, in columns. They never hold more events than are kept, and at no time more than a
   // megabyte of the events themselves.
   Result<Columns> columns(std::string_view app, std::string_view channel, const ColumnsRequest& request);
+  // What the fields RateLimit-Policy and RateLimit say of the app after a publish
+  // (draft-ietf-httpapi-ratelimit-headers); nothing where no rate is limited.
+  struct RateLimit {
+    std::string policy;
+    std::string state;
+  };
+  std::optional<RateLimit> rate_limit(std::string_view app) const;
+  // Whoever opens a connection or a subscription keeps what this gives until it is closed. rate_limited: the app has as
+  // many as it may.
+  Result<Hold> hold(std::string_view app, Quota quota);
+  // The app's limits and what is used of them, as JSON.
+  Result<std::string> limits_json(std::string_view app) const;
+
   // For channels of an engine elsewhere: as in History, and what is here of one, whatever its rule shows.
   Result<bool> holds(std::string_view app, std::string_view channel) const;
   Result<ChannelState> replicated(std::string_view app, std::string_view channel);
@@ -147,6 +166,7 @@ class Gateway {
   struct Config {
     Access access;
     Rules rules;
+    Limits limits;
   };
   struct Flusher {
     std::mutex mutex;
@@ -155,22 +175,47 @@ class Gateway {
     std::thread thread;
   };
 
-  Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options);
+  // What limits of rates count.
+  struct Volume {
+    std::uint64_t events;
+    std::uint64_t bytes;
+  };
+
+  Gateway(std::unique_ptr<Segment> segment, std::unique_ptr<LimitTable> limits, const GatewayOptions& options);
   const Config& config() const { return *config_.load(std::memory_order_acquire); }
   // Ok unless the segment was opened by a parent process or a name is wrong; `channel` may be empty.
   Status check(std::string_view app, std::string_view channel) const;
   Status check_size(std::string_view app, std::string_view channel, std::size_t bytes) const;
   std::vector<Submission::Item> checked(std::string_view app, std::vector<Submission::Item> items) const;
-  std::unique_ptr<Submission> serialised(std::string_view app, std::vector<Submission::Item> items,
-                                         const Sender& sender, std::int64_t began, bool numbered);
+  Result<std::unique_ptr<Submission>> serialised(std::string_view app, std::vector<Submission::Item> items,
+                                                 const Sender& sender, std::int64_t began, bool numbered);
   Result<std::string> append_all(Result<std::unique_ptr<Submission>> prepared);
   // The disk has everything, if the durability wants that.
   Status settle();
+
+  // gateway_limits.cpp
+  static Volume volume_of(const SentEvent& event) {
+    return {1, event.type.size() + event.data.size() + kEventWrapping};
+  }
+  // Of those that are not refused.
+  static Volume volume_of(std::span<const Submission::Item> items);
+  // Takes it from what the app may publish. rate_limited: not now; payload_too_large: never at once. Then nothing was
+  // taken.
+  Status charge(std::string_view app, const AppLimits& limits, const Volume& volume);
+  void refund(std::string_view app, const AppLimits& limits, const Volume& volume);
+  // For events that were not appended after all, or had been before.
+  void refund(const Submission& submission);
+  // Appends. False: the app would then have more channels than it may, and every append is refused for that.
+  bool keep(const AppLimits* limits, std::span<Append> appends);
+  std::size_t new_channels(std::span<const Append> appends) const;
+  std::size_t channels_of(const std::string& app);
   ChannelState state_of(std::string_view app, std::string_view channel, const HistoryQuery& query);
   HistoryQuery query_for(const HistoryRequest& request, const ChannelRule& rule) const;
   void flush_each_second(Flusher& flusher);
 
   std::unique_ptr<Segment> segment_;
+  std::unique_ptr<LimitTable> limit_table_;
+  TokenBucket::Clock monotonic_;
   Durability durability_;
   std::int64_t (*clock_)();
   History history_;
@@ -180,6 +225,14 @@ class Gateway {
   std::atomic<const Config*> config_{nullptr};
   std::mutex configs_mutex_;
   std::vector<std::unique_ptr<const Config>> configs_;  // the last one is in force
+
+  // How many channels an app has, and the state of the channel table for which that holds.
+  struct ChannelCount {
+    std::uint32_t slots_used;
+    std::uint64_t void_epoch;
+    std::size_t channels;
+  };
+  std::unordered_map<std::string, ChannelCount> channel_counts_;  // guarded by the limit table's lock
 
   std::unique_ptr<Flusher> flusher_;  // with Durability::interval
 };

@@ -344,6 +344,17 @@ std::uint64_t History::log_used() const {
   return head() - std::min(tail, head());
 }
 
+std::size_t History::channels(std::string_view app) const {
+  std::size_t live = 0;
+  const std::uint32_t used = std::min(map_.header().slots_used.load(kAcquire), map_.geometry().max_channels);
+  for (std::uint32_t i = 0; i < used; ++i) {
+    const ChannelRef ref{i, map_.channel(i).generation.load(kAcquire)};
+    ChannelName name;
+    if (SegmentMap::live(ref.generation) && read_name(map_, ref, name) && app_of(name) == app) ++live;
+  }
+  return live;
+}
+
 std::size_t History::channels() const {
   std::size_t live = 0;
   const std::uint32_t used = std::min(map_.header().slots_used.load(kAcquire), map_.geometry().max_channels);

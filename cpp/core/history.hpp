@@ -125,6 +125,7 @@ class History {
   // The names of the app's live channels that are greater than `after`, in order, at most `limit`.
   std::vector<std::string> list(std::string_view app, std::string_view after, std::size_t limit) const;
   std::size_t channels() const;
+  std::size_t channels(std::string_view app) const;
   // Bytes of the log that hold something: what was appended and not overwritten yet.
   std::uint64_t log_used() const;
   // Everything appended before this position is what sync() has to bring to the disk.

@@ -41,11 +41,6 @@ std::string reason(int error) {
   return std::error_code(error, std::generic_category()).message();
 }
 
-Status unusable(const std::string& path, int error, const std::string& advice) {
-  const Code code = error == ENOSPC || error == EDQUOT || error == EFBIG ? Code::storage_full : Code::storage_unusable;
-  return {code, path + ": " + reason(error) + ". " + advice};
-}
-
 // True when the lock was taken. kind: F_RDLCK, F_WRLCK.
 bool try_lock(int fd, short kind, off_t byte) {
   struct flock lock{};
@@ -130,15 +125,6 @@ std::array<char, 40> boot_id() {
   return text;
 }
 
-// Openers and the last closer go one after the other, until the lock is let go of or the descriptor is closed.
-FileDescriptor take_turn(const std::string& data_dir) {
-  FileDescriptor turn(open((data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  while (turn.valid() && flock(turn.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) turn = FileDescriptor();
-  }
-  return turn;
-}
-
 std::uint64_t pid_namespace() {
   struct stat status{};
   return stat("/proc/self/ns/pid", &status) == 0 ? status.st_dev << 48 ^ status.st_ino : 0;
@@ -172,6 +158,19 @@ std::string describe(const Geometry& geometry) {
 }
 
 }  // namespace
+
+Status unusable(const std::string& path, int error, const std::string& advice) {
+  const Code code = error == ENOSPC || error == EDQUOT || error == EFBIG ? Code::storage_full : Code::storage_unusable;
+  return {code, path + ": " + reason(error) + ". " + advice};
+}
+
+FileDescriptor take_turn(const std::string& data_dir) {
+  FileDescriptor turn(open((data_dir + "/history.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  while (turn.valid() && flock(turn.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) turn = FileDescriptor();
+  }
+  return turn;
+}
 
 std::uint64_t new_epoch() {
   std::uint64_t epoch = 0;

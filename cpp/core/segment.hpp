@@ -108,4 +108,10 @@ class Segment {
 // A random number that is never 0: a new epoch, or an incarnation.
 std::uint64_t new_epoch();
 
+// For what else lies in the data folder. Openers and the last closer go one after the other, until the lock is let go
+// of or the descriptor is closed; not valid, and errno is set: the folder cannot be used.
+FileDescriptor take_turn(const std::string& data_dir);
+// storage_full or storage_unusable, by the system's error.
+Status unusable(const std::string& path, int error, const std::string& advice);
+
 }  // namespace polyglot::core

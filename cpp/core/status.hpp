@@ -77,9 +77,17 @@ class [[nodiscard]] Status {
   const std::string& message() const { return message_; }
   // Byte in the request body, from 0, at which the trouble was seen; -1 when it has no place.
   std::int64_t position() const { return position_; }
+  // Seconds after which to try again; 0 where that is worth nothing.
+  int retry_after() const { return retry_after_ != 0 ? retry_after_ : code_info(code_).retry_after; }
+  // Instead of what is usual for the code.
+  Status& retry_after(int seconds) {
+    retry_after_ = seconds;
+    return *this;
+  }
 
  private:
   Code code_ = Code::ok;
+  int retry_after_ = 0;
   std::int64_t position_ = -1;
   std::string message_;
 };

@@ -122,6 +122,11 @@ core::Result<OwnedSubmission> HotRoutes::prepare(const HttpRequest& request, con
   return owned;
 }
 
+std::string HotRoutes::rate_limit_fields(std::string_view app) const {
+  const auto limit = gateway_.rate_limit(app);
+  return limit ? "RateLimit-Policy: " + limit->policy + "\r\nRateLimit: " + limit->state + "\r\n" : std::string();
+}
+
 Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::string_view body,
                          const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply) {
   std::string forwarded;
@@ -135,7 +140,9 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
       if (!ack.ok()) return ack.status();
       body_.clear();
       core::append_ack_json(body_, ack.value());
-      if (ack->replayed) reply.fields = "Idempotency-Replayed: true\r\n";
+      fields_ = rate_limit_fields(routed.app);
+      if (ack->replayed) fields_ += "Idempotency-Replayed: true\r\n";
+      reply.fields = fields_;
       break;
     }
     case Route::batch:
@@ -146,6 +153,8 @@ Status HotRoutes::answer(const HttpRequest& request, const Routed& routed, std::
       hub_.after_publish();
       if (!results.ok()) return results.status();
       body_ = std::move(results).value();
+      fields_ = rate_limit_fields(routed.app);
+      reply.fields = fields_;
       break;
     }
     case Route::history: {

@@ -45,6 +45,9 @@ class HotRoutes {
   core::Status answer(const HttpRequest& request, const Routed& routed, std::string_view body,
                       const SourceAddress::Peer& peer, core::ApiKey& key, Reply& reply);
 
+  // The fields that tell how much the app may still publish, each with its CRLF; none where that is not limited.
+  std::string rate_limit_fields(std::string_view app) const;
+
  private:
   // `forwarded` is for a text of it, and lasts as long.
   core::Sender sender_of(const HttpRequest& request, const SourceAddress::Peer& peer, std::string& forwarded) const;
@@ -59,6 +62,7 @@ class HotRoutes {
   std::string epoch_;
   core::HistoryPage page_;
   std::string body_;
+  std::string fields_;
 };
 
 }  // namespace polyglot::server

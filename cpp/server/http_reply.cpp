@@ -79,11 +79,12 @@ void ReplyWriter::append_stream_head(std::string& out, const Reply& reply, const
   out.append("\r\n");
 }
 
-void ReplyWriter::append_problem(std::string& out, const core::Status& status, const Recipient& recipient) {
+void ReplyWriter::append_problem(std::string& out, const core::Status& status, const Recipient& recipient,
+                                 std::string fields) {
   const core::CodeInfo& info = core::code_info(status.code());
   const std::string body = core::problem_json(status, recipient.request_id);
-  std::string fields;
-  if (info.retry_after != 0) fields.append("Retry-After: ").append(std::to_string(info.retry_after)).append("\r\n");
+  const int seconds = status.retry_after();
+  if (seconds != 0) fields.append("Retry-After: ").append(std::to_string(seconds)).append("\r\n");
   if (info.http_status == 401) fields.append(kChallenge);
   append(out, {info.http_status, "application/problem+json", body, fields}, recipient);
 }

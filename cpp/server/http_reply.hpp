@@ -35,8 +35,9 @@ class ReplyWriter {
   explicit ReplyWriter(const std::vector<std::string>& cors_origins);
 
   void append(std::string& out, const Reply& reply, const Recipient& recipient);
-  // The status as a problem document (RFC 9457).
-  void append_problem(std::string& out, const core::Status& status, const Recipient& recipient);
+  // The status as a problem document (RFC 9457); `fields` as in Reply.
+  void append_problem(std::string& out, const core::Status& status, const Recipient& recipient,
+                      std::string fields = {});
   // Status line, Date, and Connection where it is needed. `status`: code and reason, "200 OK".
   void append_head(std::string& out, std::string_view status, const Recipient& recipient);
   // The head of a reply without end, up to and with its empty line.

@@ -298,7 +298,12 @@ void HttpSession::answer(std::string_view body) {
 void HttpSession::answer_problem(const Status& status) {
   loop().gateway.counters().add_refused(status.code());
   if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
-  loop().replies.append_problem(loop().output, status, recipient());
+  loop().replies.append_problem(loop().output, status, recipient(), problem_fields(status));
+}
+
+std::string HttpSession::problem_fields(const Status& status) const {
+  if (status.code() != Code::rate_limited || !routed_.takes_events) return {};
+  return loop().hot_routes.rate_limit_fields(routed_.app);
 }
 
 void HttpSession::refuse(const Status& status) {

@@ -65,6 +65,8 @@ class HttpSession final : public Connection {
   std::size_t body_limit() const;
   void answer(std::string_view body);
   void answer_problem(const core::Status& status);
+  // What a refusal says beside the status.
+  std::string problem_fields(const core::Status& status) const;
   bool takes();
   bool is_presence_by_token() const;
 

@@ -14,7 +14,8 @@ void HttpSession::append(std::string_view body) {
   core::Submission& submission = *prepared->submission;
   if (submission.appends().empty()) {
     loop().gateway.count(submission);
-    return loop().replies.append(loop().output, {.body = submission.results()}, recipient());
+    const std::string fields = loop().hot_routes.rate_limit_fields(routed_.app);
+    return loop().replies.append(loop().output, {.body = submission.results(), .fields = fields}, recipient());
   }
   remember_recipient();
   if (may_repeat() && !repeated_) {
@@ -38,14 +39,14 @@ void HttpSession::append(std::string_view body) {
 
 void HttpSession::answer_append(const Status& status, const core::Submission& submission) {
   if (!status.ok()) return refuse_later(status);
-  if (routed_.route != Route::publish) return answer_later({.body = submission.results()});
+  std::string fields = loop().hot_routes.rate_limit_fields(routed_.app);
+  if (routed_.route != Route::publish) return answer_later({.body = submission.results(), .fields = fields});
   if (!submission.outcome().ok()) return refuse_later(submission.outcome());
   const core::Append& append = submission.appends().front();
   std::string json;
   core::append_ack_json(json, append.ack());
-  answer_later({.status = append.spooled ? 202 : 200,
-                .body = json,
-                .fields = append.replayed ? "Idempotency-Replayed: true\r\n" : ""});
+  if (append.replayed) fields += "Idempotency-Replayed: true\r\n";
+  answer_later({.status = append.spooled ? 202 : 200, .body = json, .fields = fields});
 }
 
 void HttpSession::answer_later(const Reply& reply) {
@@ -64,7 +65,8 @@ void HttpSession::refuse_later(const Status& status) {
   loop().gateway.counters().add_refused(status.code());
   if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
   loop().replies.append_problem(loop().output, status,
-                                {later_id_, later_origin_, false, keep_alive_, request_->version()});
+                                {later_id_, later_origin_, false, keep_alive_, request_->version()},
+                                problem_fields(status));
   finish_request();
   take_kept();
   flush();

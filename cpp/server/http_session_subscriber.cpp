@@ -157,6 +157,7 @@ void HttpSession::start_events(const Recipient& to) {
   const auto session = std::make_shared<SseSession>(loop(), release(), events_.chunked);
   if (const Status status = session->start(events_, head); !status.ok()) {
     recipient.keep_alive = false;
+    loop().gateway.counters().add_refused(status.code());
     std::string refusal = before;
     loop().replies.append_problem(refusal, status, recipient);
     session->send_and_close(refusal);
@@ -205,13 +206,18 @@ Status HttpSession::admit(Identity& identity, const Verdict& verdict) {
   if (loop().draining) return {core::Code::overloaded, "This worker is shutting down; connect again."};
   if (!verdict.status.ok()) return verdict.status;
   identity.grant = verdict.grant;
-  if (identity.grant != nullptr) {
-    if (identity.grant->app() == identity.app) return {};
+  if (identity.grant != nullptr && identity.grant->app() != identity.app) {
     return {core::Code::forbidden, "The token is for another app."};
   }
   // A key that is none is refused here, though public channels need none; but in development everybody may read.
-  if (identity.api_key.empty()) return {};
-  return loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
+  if (identity.grant == nullptr && !identity.api_key.empty()) {
+    const Status status = loop().gateway.authorize(identity.app, {}, identity.api_key, core::kSubscribe);
+    if (!status.ok()) return status;
+  }
+  auto connection = loop().gateway.hold(identity.app, core::Quota::connections);
+  if (!connection.ok()) return connection.status();
+  identity.connection = std::move(connection).value();
+  return {};
 }
 
 void HttpSession::start_socket(const Verdict& verdict) {

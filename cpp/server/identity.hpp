@@ -17,6 +17,7 @@ struct Identity {
   std::string api_key;
   std::shared_ptr<const core::Grant> grant;  // of a token; null without one
   std::string source_ip;
+  core::Hold connection = {};  // counts for as long as whoever is connected has this
 
   // Ok when the API key, or else the grant, allows it; `in_place` counts instead of the identity's own grant. Errors as
   // Gateway::authorize and Grant::check.

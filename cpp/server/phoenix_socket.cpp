@@ -191,9 +191,12 @@ void PhoenixSocket::complete_join(const std::string& channel, std::string_view r
 
 Status PhoenixSocket::subscribe(const std::string& channel, Joined& joined, const JoinParameters& parameters,
                                 std::string& response) {
+  auto hold = loop_.gateway.hold(identity_.app, core::Quota::subscriptions);
+  if (!hold.ok()) return hold.status();
   auto started = loop_.hub.subscribe(transport_.subscriber(), identity_.app, channel, Encoding::websocket,
                                      parameters.since, parameters.epoch);
   if (!started.ok()) return started.status();
+  joined.hold = std::move(hold).value();
   joined.subscription = std::move(started->subscription);
   response = "{\"epoch\":\"" + core::epoch_text(started->epoch) + "\",\"offset\":" + std::to_string(started->offset) +
              ",\"recovered\":" + (started->recovered ? "true" : "false") + '}';

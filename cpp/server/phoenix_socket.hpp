@@ -55,8 +55,9 @@ class PhoenixSocket {
   struct Joined {
     std::string join_ref;                        // as sent, with quotes
     std::unique_ptr<Subscription> subscription;  // null while it is decided
-    std::shared_ptr<const core::Grant> grant;    // in place of the identity's
-    std::string presence_key;                    // empty: not a member
+    core::Hold hold;
+    std::shared_ptr<const core::Grant> grant;  // in place of the identity's
+    std::string presence_key;                  // empty: not a member
     std::string presence_ref;
   };
   using Channels = std::unordered_map<std::string, Joined>;

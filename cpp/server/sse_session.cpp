@@ -24,6 +24,10 @@ SseSession::SseSession(Loop& loop, Socket socket, bool chunked)
     : SubscriberConnection(loop, std::move(socket)), chunked_(chunked) {}
 
 core::Status SseSession::start(const SseRequest& request, std::string_view head) {
+  auto connection = loop().gateway.hold(request.app, core::Quota::connections);
+  if (!connection.ok()) return connection.status();
+  auto joined = loop().gateway.hold(request.app, core::Quota::subscriptions);
+  if (!joined.ok()) return joined.status();
   auto started = loop().hub.subscribe(*this, request.app, request.channel, encoding(), request.since, request.epoch);
   if (!started.ok()) return started.status();
   // A position without data, to come back to before the first event.
@@ -33,6 +37,8 @@ core::Status SseSession::start(const SseRequest& request, std::string_view head)
   std::string bytes(head);
   send(bytes.append(chunked_ ? in_chunk(block) : block));
   if (!is_open()) return {};
+  connection_ = std::move(connection).value();
+  joined_ = std::move(joined).value();
   subscription_ = std::move(started->subscription);
   loop().hub.begin(*subscription_);
   deadline_ = clock_ms() + kSseHeartbeat;
@@ -67,6 +73,8 @@ void SseSession::on_readable() {
 
 void SseSession::on_closed() {
   subscription_.reset();
+  joined_ = {};
+  connection_ = {};
 }
 
 void SseSession::too_slow(Subscription&) {

@@ -33,7 +33,7 @@ class SseSession final : public SubscriberConnection {
  public:
   SseSession(Loop& loop, Socket socket, bool chunked);
 
-  // Sends the head and the position, and subscribes. Errors as Hub::subscribe; nothing was sent then.
+  // Sends the head and the position, and subscribes. Errors as Hub::subscribe and Gateway::hold; nothing was sent then.
   core::Status start(const SseRequest& request, std::string_view head);
   void drain(std::int64_t at) override;
   void serve() override;
@@ -52,6 +52,8 @@ class SseSession final : public SubscriberConnection {
 
   bool chunked_;
   std::int64_t ends_at_ = 0;  // once the server stops
+  core::Hold connection_;
+  core::Hold joined_;
   std::unique_ptr<Subscription> subscription_;
 };
 

@@ -258,6 +258,35 @@ class Rules:
         """The rule that holds for the channel."""
 
 @final
+class Limits:
+    """How much each app may publish and have open (core/limits.hpp). Fill it, then hand it to Gateway.configure."""
+
+    def __init__(self) -> None: ...
+    def add(
+        self,
+        app: str,
+        *,
+        events_per_second: int = 0,
+        events_burst: int = 0,
+        bytes_per_second: int = 0,
+        bytes_burst: int = 0,
+        connections: int = 0,
+        subscriptions: int = 0,
+        channels: int = 0,
+    ) -> None:
+        """`app` "*" serves the apps without limits of their own. 0: no limit; of a burst: one second's worth.
+
+        InvalidParameter for more than a billion per second, or a burst of more than a day's worth.
+        """
+
+@final
+class Hold:
+    """Something that is open and counts for its app, until it is released or let go of. For one thread."""
+
+    def release(self) -> None:
+        """It is closed. Idempotent."""
+
+@final
 class Feed:
     """Follows what is appended to the segment, by any process, in the channels that are watched (core/feed.hpp).
 
@@ -425,8 +454,17 @@ class Gateway:
     ) -> None:
         """Open or create `data_dir`/history.pgs; raises a StorageError. `durability`: process, interval or sync."""
 
-    def configure(self, access: Access, rules: Rules) -> None:
-        """Replace the access table and the channel rules, at once for all that comes after."""
+    def configure(self, access: Access, rules: Rules, limits: Limits | None = None) -> None:
+        """Replace the access table, the channel rules and the limits, at once for all that comes after."""
+
+    def rate_limit(self, app: str) -> tuple[str, str] | None:
+        """What RateLimit-Policy and RateLimit say of the app after a publish; None where no rate is limited."""
+
+    def hold(self, app: str, quota: str) -> Hold:
+        """Count one more of "connections" or "subscriptions". RateLimited: the app has as many as it may."""
+
+    def limits(self, app: str) -> bytes:
+        """The app's limits and what is used of them, as JSON. InvalidApp."""
 
     def authorize(self, app: str, channel: str, key: str | bytes, scope: str) -> None:
         """Raise InvalidApp, InvalidChannel, Unauthorized or Forbidden unless `key` may do `scope` there.

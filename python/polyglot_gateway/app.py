@@ -49,7 +49,7 @@ def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
         idempotency_keys=settings.idempotency_keys,
         durability=settings.durability,
     )
-    engine.configure(settings.access(), settings.rules())
+    engine.configure(settings.access(), settings.rules(), settings.limits())
     if not settings.redis():
         return engine
     # It imports ssl, which gevent wants to patch first, in the workers.
@@ -139,7 +139,7 @@ class Application:
         self.falcon = gateway.create_app(
             engine,
             engine,
-            EventStreams(engine, self.hub),
+            EventStreams(engine, self.hub, hold=engine.gateway.hold),
             count_refused=engine.count_refused,
             ready=self._reasons,
             health=health.report,
@@ -179,13 +179,13 @@ class Application:
         )
 
     def reload(self) -> None:
-        """Read apps, keys and channel rules again; requests under way and open streams are not disturbed.
+        """Read apps, keys, channel rules and limits again; requests under way and open streams are not disturbed.
 
         Raises:
             SettingsError: Something is wrong; what held before still holds.
         """
         settings = self.settings.reread()
-        self.engine.configure(settings.access(), settings.rules())
+        self.engine.configure(settings.access(), settings.rules(), settings.limits())
         self.settings = settings
 
     def drain(self) -> None:

@@ -30,9 +30,11 @@ class GatewayError(Exception):
         code: Stable name of the error, the same in HTTP, metrics and documentation.
         message: One plain sentence that says what is wrong and where.
         position: Byte in the request body, from 0, at which the trouble was seen; None when it has no place.
+        retry_after: Seconds after which to try again; None for what is usual for the code.
     """
 
     code: ClassVar[str] = "internal_error"
+    retry_after: int | None = None
 
     def __init__(self, message: str, position: int | None = None) -> None:
         super().__init__(message)
@@ -157,7 +159,7 @@ class TemporaryError(GatewayError):
 
 
 class RateLimited(TemporaryError):
-    """The app sends more than its limit."""
+    """The app sends more, or has more open, than its limits allow."""
 
     code = "rate_limited"
 

@@ -179,7 +179,7 @@ class Settings(ProcessorSettings, RedisSettings):
         default_factory=lambda known: known.get("polyglot_env") == "dev",
         description="whether there is a page at /console",
     )
-    apps: Apps = Field({}, description="apps with their keys and channel rules; only in the toml file")
+    apps: Apps = Field({}, description="apps with their keys, channel rules and limits; only in the toml file")
 
     _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -260,6 +260,14 @@ class Settings(ProcessorSettings, RedisSettings):
                 rules.add(app, rule.channels, self._rule(rule))
         return rules
 
+    def limits(self) -> _core.Limits:
+        """How much each app may publish and have open, as the core wants it."""
+        limits = _core.Limits()
+        for app, settings in self.apps.items():
+            if settings.limits is not None:
+                limits.add(app, **settings.limits.model_dump(exclude_none=True))
+        return limits
+
     def _rule(self, rule: RuleSettings) -> _core.ChannelRule:
         return _core.ChannelRule(
             history_size=self.history_size if rule.history_size is None else rule.history_size,
@@ -275,9 +283,14 @@ class Settings(ProcessorSettings, RedisSettings):
 
     def warnings(self) -> list[str]:
         """What the one who starts the gateway should know, one sentence each."""
-        if not self.development:
-            return []
         said = [
+            f"apps.{app}.limits: channels is not looked at, because the channels are in Redis"
+            for app, settings in self.apps.items()
+            if self.redis() and settings.limits is not None and settings.limits.channels is not None
+        ]
+        if not self.development:
+            return said
+        said += [
             "POLYGLOT_ENV=dev: valid_key_<app> is a key of any app and every channel can be read without a key; "
             "set POLYGLOT_ENV=prod before others can reach this gateway"
         ]

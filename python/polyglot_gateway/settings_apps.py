@@ -1,4 +1,4 @@
-"""The settings of apps: their keys and their channel rules, as `polyglot.toml` has them.
+"""The settings of apps: their keys, channel rules and limits, as `polyglot.toml` has them.
 
 `settings.py` reads and reports them; here stands what each may be.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from polyglot_gateway import _core
 from polyglot_gateway.errors import GatewayError
@@ -18,6 +18,7 @@ from polyglot_gateway.errors import GatewayError
 Scope = Literal["publish", "history", "subscribe", "admin", "presence"]
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+_DAY = 86_400
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -62,6 +63,9 @@ Number = Annotated[int, BeforeValidator(_number)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 FunctionName = Annotated[str, BeforeValidator(lambda v: _function(v) if isinstance(v, str) else v)]
 EventBytes = Annotated[Number, Field(ge=64, le=1_048_576)]
+Rate = Annotated[Number, Field(ge=1, le=1_000_000_000)]
+Burst = Annotated[Number, Field(ge=1)]
+Quota = Annotated[Number, Field(ge=1, le=4_294_967_295)]
 HistorySize = Annotated[Number, Field(ge=1, le=65_535)]
 
 
@@ -92,13 +96,38 @@ class RuleSettings(BaseModel):
     on_processor_down: Literal["fail", "bypass"] = "fail"
 
 
+class LimitSettings(BaseModel):
+    """How much an app may publish and have open at once; what is not said is not limited."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    events_per_second: Rate | None = None
+    events_burst: Burst | None = None
+    bytes_per_second: Rate | None = None
+    bytes_burst: Burst | None = None
+    connections: Quota | None = None
+    subscriptions: Quota | None = None
+    channels: Quota | None = None
+
+    @model_validator(mode="after")
+    def _check_bursts(self) -> Self:
+        for kind in ("events", "bytes"):
+            rate, burst = getattr(self, f"{kind}_per_second"), getattr(self, f"{kind}_burst")
+            if burst is not None and rate is None:
+                raise ValueError(f"{kind}_burst needs {kind}_per_second beside it")
+            if burst is not None and burst > rate * _DAY:
+                raise ValueError(f"{kind}_burst is more than a day's worth; allowed are up to {rate * _DAY}")
+        return self
+
+
 class AppSettings(BaseModel):
-    """The keys and the channel rules of one app; the first rule whose pattern matches decides."""
+    """The keys, channel rules and limits of one app; the first rule whose pattern matches decides."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     keys: list[KeySettings] = []
     rules: list[RuleSettings] = []
+    limits: LimitSettings | None = None
 
 
 Apps = dict[Annotated[str, BeforeValidator(_app)], AppSettings]

@@ -14,6 +14,7 @@ from polyglot_gateway import _core
 from polyglot_gateway.cli import client
 from polyglot_gateway.errors import SettingsError
 from polyglot_gateway.settings import AppSettings, RuleSettings, Scope, Settings, load_settings
+from polyglot_gateway.settings_apps import LimitSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -44,7 +45,13 @@ def test_configuration_lists_every_scope_and_every_member_of_a_rule():
         assert f"| `{scope}` |" in text
     for member in RuleSettings.model_fields:
         assert f"`{member}`" in text
-    assert set(AppSettings.model_fields) == {"keys", "rules"}
+    assert set(AppSettings.model_fields) == {"keys", "rules", "limits"}
+
+
+def test_every_limit_is_documented():
+    for document in ("configuration.md", "limits.md"):
+        text = (DOCS / document).read_text()
+        assert [member for member in LimitSettings.model_fields if f"`{member}`" not in text] == []
 
 
 def test_configuration_lists_the_variables_of_the_client_commands():

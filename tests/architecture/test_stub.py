@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 
 # pybind11 gives every class a metaclass of its own, and those without a constructor one that only raises.
 KNOWN = """\
-polyglot_gateway\\._core\\.(Access|ChannelRule|Feed|Gateway|Grant|News|Rules|Server|Submission|AppendCalls|ProcessCall|RedisLayout)
-polyglot_gateway\\._core\\.(Feed|News|Submission)\\.__init__
+polyglot_gateway\\._core\\.(Access|ChannelRule|Feed|Gateway|Grant|Hold|Limits|News|Rules|Server|Submission|AppendCalls|ProcessCall|RedisLayout)
+polyglot_gateway\\._core\\.(Feed|Hold|News|Submission)\\.__init__
 """
 
 

@@ -168,6 +168,8 @@ TEST_F(HistoryTest, MoreChannelsThanFitPushOutTheLeastRecentlyPublished) {
   fill("c0", 1);
   fill("new", 1);
   EXPECT_EQ(history_.channels(), 8U);
+  EXPECT_EQ(history_.channels("app"), 8U);
+  EXPECT_EQ(history_.channels("ap"), 0U);
   EXPECT_EQ(read("c0").last, 2U);
   const HistoryPage page = read("c1", {.since = 1, .epoch = epoch});
   EXPECT_EQ(page.gap, GapReason::epoch_changed);

@@ -129,6 +129,16 @@ TEST(ReplyWriter, WritesProblemsAsTheCoreWritesThem) {
                 std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
+TEST(ReplyWriter, TellsWhenToComeAgainAndWhatElseAProblemHas) {
+  Status status(Code::rate_limited, "Later.");
+  ReplyWriter writer({});
+  std::string bytes;
+  writer.append_problem(bytes, status.retry_after(42), kSomebody, "RateLimit: \"events\";r=0;t=42\r\n");
+  EXPECT_NE(bytes.find("\r\nX-Request-ID: r-1\r\nRateLimit: \"events\";r=0;t=42\r\nRetry-After: 42\r\n"),
+            std::string::npos)
+      << bytes;
+}
+
 TEST(ReplyWriter, HasAWordForTheStatusOfEveryCode) {
   for (int code = 1; code < core::kCodeCount; ++code) {
     const core::CodeInfo& info = core::code_info(static_cast<Code>(code));

@@ -109,6 +109,13 @@ TEST(ProblemJson, AddsPositionAndRequestIdWhenThereAreAny) {
   EXPECT_TRUE(id.ends_with(R"("error":"Gone.","request_id":"req-1"})")) << id;
 }
 
+TEST(StatusTest, SaysWhenToTryAgain) {
+  EXPECT_EQ(Status(Code::not_found, "Gone.").retry_after(), 0);
+  Status status(Code::rate_limited, "Later.");
+  EXPECT_EQ(status.retry_after(), code_info(Code::rate_limited).retry_after);
+  EXPECT_EQ(status.retry_after(42).retry_after(), 42);
+}
+
 TEST(ProblemJson, IsJsonForEveryCodeAndMessage) {
   const std::string_view messages[] = {"",
                                        "plain.",

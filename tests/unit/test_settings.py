@@ -250,6 +250,15 @@ def test_development_is_warned_of(load: Callable[..., Settings]) -> None:
     assert "0.0.0.0:4000" in load(bind="0.0.0.0:4000").warnings()[1]
 
 
+def test_a_limit_that_redis_does_not_know_is_warned_of(load: Callable[..., Settings]) -> None:
+    toml = "[apps.demo.limits]\nchannels = 5\n[apps.other.limits]\nconnections = 5\n"
+    assert not any("limits" in line for line in load(toml).warnings())
+    said = load(toml, redis_url="redis://localhost").warnings()
+    assert [line for line in said if "limits" in line] == [
+        "apps.demo.limits: channels is not looked at, because the channels are in Redis"
+    ]
+
+
 def test_what_is_shown_holds_no_digest(load: Callable[..., Settings]) -> None:
     shown = load(f"[apps.demo]\nkeys = [{KEY}]").shown()
     assert shown["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish", "history"]}]

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from polyglot_gateway.engine.embedded import EmbeddedEngine
-from polyglot_gateway.errors import SettingsError, Unauthorized
+from polyglot_gateway.errors import RateLimited, SettingsError, Unauthorized
 from polyglot_gateway.settings import Settings
 
 DIGEST = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # of "secret"
 KEY = f'{{ name = "ci", sha256 = "{DIGEST}", scopes = ["publish", "history"] }}'
 
 RULE = '[apps.demo]\nrules = [{ channels = "room:*", %s }]'
+LIMITS = "[apps.demo.limits]\n%s"
 WRONG_APPS = [
     ("[apps.demo]\nkey = []", r"apps\.demo\.key: there is no such setting"),
     ('[apps."a.b"]', r"apps\.a\.b.*: "),
@@ -34,6 +35,13 @@ WRONG_APPS = [
     (RULE % "processor = 0", r"rules\.0\.processor: 0: .*boolean"),
     (RULE % 'on_processor_down = "drop"', r"rules\.0\.on_processor_down: 'drop': .*'fail' or 'bypass'"),
     (RULE % "ttl = 1", r"rules\.0\.ttl: there is no such setting"),
+    (LIMITS % "events = 1", r"apps\.demo\.limits\.events: there is no such setting"),
+    (LIMITS % "events_per_second = 0", r"limits\.events_per_second: 0: .*greater than or equal to 1"),
+    (LIMITS % "events_per_second = 1_000_000_001", r"limits\.events_per_second: .*less than or equal to 1000000000"),
+    (LIMITS % "connections = true", r"limits\.connections: True: must be a number"),
+    (LIMITS % "channels = 0", r"limits\.channels: 0: .*greater than or equal to 1"),
+    (LIMITS % "events_burst = 5", r"apps\.demo\.limits: .*events_burst needs events_per_second"),
+    (LIMITS % "bytes_per_second = 2\nbytes_burst = 172801", r"apps\.demo\.limits: .*bytes_burst .* up to 172800"),
 ]
 
 
@@ -129,3 +137,21 @@ def test_in_development_a_channel_without_a_rule_is_open_to_sockets(load: Callab
     assert (without.client_publish, without.presence, without.conflate) == (True, True, False)
     assert (elsewhere.client_publish, elsewhere.presence, elsewhere.conflate) == (True, True, False)
     assert (with_rule.client_publish, with_rule.presence, with_rule.conflate) == (False, False, False)
+
+
+def test_limits_hold_in_the_core(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
+    settings = load(
+        "[apps.demo.limits]\nevents_per_second = 10\nevents_burst = 20\nconnections = 1\n"
+        '[apps."*".limits]\nbytes_per_second = 1000\nsubscriptions = 2\nchannels = 3\n'
+        "[apps.free]\nlimits = {}\n"
+    )
+    engine.configure(settings.access(), settings.rules(), settings.limits())
+    assert engine.rate_limit("demo") == ('"events";q=20;w=2', '"events";r=20;t=0')
+    assert engine.rate_limit("another") == ('"bytes";q=1000;w=1', '"bytes";r=1000;t=0')
+    assert engine.rate_limit("free") is None
+    hold = engine.gateway.hold("demo", "connections")
+    with pytest.raises(RateLimited, match="1 connections open"):
+        engine.gateway.hold("demo", "connections")
+    hold.release()
+    engine.gateway.hold("demo", "connections")
+    assert load("[apps.demo]").apps["demo"].limits is None

@@ -12,8 +12,9 @@ from polyglot_gateway.errors import GatewayError
 class EmbeddedEngine:
     """Fulfils `Engine` by the native methods themselves, so a call costs no Python frame.
 
-    Besides the contract it decides who may do what (`configure`, `authorize`, `max_event_bytes`) and keeps the counters
-    that all workers share. Open it after the fork: it is of use only to the process that made it.
+    Besides the contract it decides who may do what and how much (`configure`, `authorize`, `max_event_bytes`,
+    `rate_limit`, `limits`) and keeps the counters that all workers share. Open it after the fork: it is of use only to
+    the process that made it.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class EmbeddedEngine:
         self.configure = gateway.configure
         self.authorize = gateway.authorize
         self.max_event_bytes = gateway.max_event_bytes
+        self.rate_limit = gateway.rate_limit
+        self.limits = gateway.limits
         self.count_refused = gateway.count_refused
         self.counters = gateway.counters
         self.latencies = gateway.latencies

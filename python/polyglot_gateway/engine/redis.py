@@ -32,7 +32,7 @@ ENOUGH_BYTES = 1 << 16
 class RedisEngine(PreparingPublisher):
     """Fulfils `Engine` with a Redis that several instances share.
 
-    `local` decides who may do what (`configure`, `authorize`, `max_event_bytes`) and keeps the counters of this
+    `local` decides who may do what and how much, as the embedded engine does, and keeps the counters of this
     instance. Open it after the fork, as the embedded engine.
 
     Attributes:
@@ -68,6 +68,8 @@ class RedisEngine(PreparingPublisher):
         self.configure = local.configure
         self.authorize = local.authorize
         self.max_event_bytes = local.max_event_bytes
+        self.rate_limit = local.rate_limit
+        self.limits = local.limits
         self.count_refused = local.count_refused
         self.counters = local.counters
         self.latencies = local.latencies

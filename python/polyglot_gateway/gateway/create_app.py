@@ -24,6 +24,7 @@ from polyglot_gateway.gateway.resources.console import ConsoleAsset, ConsolePage
 from polyglot_gateway.gateway.resources.events import Events
 from polyglot_gateway.gateway.resources.health import Health
 from polyglot_gateway.gateway.resources.history import History
+from polyglot_gateway.gateway.resources.limits import Limits
 from polyglot_gateway.gateway.resources.metrics import Metrics
 from polyglot_gateway.gateway.resources.openapi import OpenApi
 from polyglot_gateway.gateway.resources.presence import Presence
@@ -78,7 +79,7 @@ def create_app(
     app: WsgiApp = falcon.App(
         router=ChannelRouter(), middleware=Middleware(Cors(cors_origins) if cors_origins else None)
     )
-    Problems(count_refused).install(app)
+    Problems(count_refused, access.rate_limit).install(app)
     credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)
     publisher = publisher or engine
@@ -89,8 +90,10 @@ def create_app(
     app.add_route(CHANNEL, Channel(engine, credentials))
     app.add_route("/apps/{app}/channels", Channels(engine, credentials))
     app.add_route("/apps/{app}/analytics", Analytics(engine, credentials))
-    app.add_route("/apps/{app}/publish", Batch(publisher, credentials, source, max_batch_bytes))
-    app.add_route("/apps/{app}/broadcast", Broadcast(publisher, credentials, source, max_batch_bytes))
+    app.add_route("/apps/{app}/publish", Batch(publisher, credentials, source, max_batch_bytes, access.rate_limit))
+    broadcast = Broadcast(publisher, credentials, source, max_batch_bytes, access.rate_limit)
+    app.add_route("/apps/{app}/broadcast", broadcast)
+    app.add_route("/apps/{app}/limits", Limits(access, credentials))
     app.add_route("/alive", Alive())
     app.add_route("/ready", Ready(ready))
     app.add_route("/health", Health(health))

@@ -31,6 +31,8 @@ _WRITING = (
     "overloaded",
 )
 
+_RATE_LIMIT = ("RateLimit-Policy", "RateLimit")
+
 
 def document(version: str, root: str) -> Json:
     """Return the document.
@@ -62,6 +64,7 @@ def document(version: str, root: str) -> Json:
             "/apps/{app}/analytics": {"parameters": _refs("app"), **_both(_analytics())},
             "/apps/{app}/publish": {"parameters": _refs("app"), "post": _batch()},
             "/apps/{app}/broadcast": {"parameters": _refs("app"), "post": _broadcast()},
+            "/apps/{app}/limits": {"parameters": _refs("app"), **_both(_limits())},
             **_operation_paths(),
         },
         "components": {
@@ -94,8 +97,8 @@ def _publish() -> Json:
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": _body("Event"),
         "responses": {
-            "200": _reply("The event is kept.", "Ack", "Idempotency-Replayed"),
-            "202": _reply("The event waits for the engine.", "SpooledAck", "Idempotency-Replayed"),
+            "200": _reply("The event is kept.", "Ack", "Idempotency-Replayed", *_RATE_LIMIT),
+            "202": _reply("The event waits for the engine.", "SpooledAck", "Idempotency-Replayed", *_RATE_LIMIT),
             **_errors("invalid_channel", *_WRITING),
         },
     }
@@ -109,11 +112,12 @@ def _batch() -> Json:
         "operationId": "publishBatch",
         "tags": ["events"],
         "summary": "Publish up to 1000 events, for any channels",
-        "description": "Each event is on its own: some may be kept, others refused. The results stand in order.",
+        "description": "Each event is on its own: some may be kept, others refused. The results stand in order. The "
+        "limits of the app let all of them pass or none.",
         "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": body,
-        "responses": {"200": _reply("What became of each event.", "Results"), **_errors(*_WRITING)},
+        "responses": {"200": _reply("What became of each event.", "Results", *_RATE_LIMIT), **_errors(*_WRITING)},
     }
 
 
@@ -125,7 +129,10 @@ def _broadcast() -> Json:
         "security": [{"key": []}, {"token": []}],
         "parameters": _refs("idempotencyKey", "requestId"),
         "requestBody": _body("Broadcast"),
-        "responses": {"200": _reply("What became of it in each channel.", "Results"), **_errors(*_WRITING)},
+        "responses": {
+            "200": _reply("What became of it in each channel.", "Results", *_RATE_LIMIT),
+            **_errors(*_WRITING),
+        },
     }
 
 
@@ -188,7 +195,7 @@ def _events() -> Json:
                 "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{16}:[0-9]{1,18}$"},
             },
         ],
-        "responses": {"200": stream, **_errors("invalid_channel", "invalid_parameter", *_READING)},
+        "responses": {"200": stream, **_errors("invalid_channel", "invalid_parameter", "rate_limited", *_READING)},
     }
 
 
@@ -228,6 +235,17 @@ def _channels() -> Json:
             _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}, "What `next` of the page before says."),
         ],
         "responses": {"200": _reply("A page of channels.", "Channels"), **_errors("invalid_parameter", *_READING)},
+    }
+
+
+def _limits() -> Json:
+    return {
+        "operationId": "limits",
+        "tags": ["operation"],
+        "summary": "The limits of an app, and what is used of them",
+        "security": [{"key": []}, {"token": []}, {}],
+        "parameters": _refs("requestId"),
+        "responses": {"200": _reply("Each limit; null where there is none.", "Limits"), **_errors(*_READING)},
     }
 
 
@@ -344,6 +362,7 @@ def _errors(*codes: str) -> Json:
 def _problem(*codes: str) -> Json:
     infos = [CODES[code] for code in codes]
     named = ["Retry-After"] if any(info.retry_after for info in infos) else []
+    named += _RATE_LIMIT if "rate_limited" in codes else []
     named += ["WWW-Authenticate"] if infos[0].http_status == 401 else []
     named += ["Allow"] if infos[0].http_status == 405 else []
     schema = {"allOf": [ref("Problem"), {"properties": {"code": {"enum": list(codes)}}}]}

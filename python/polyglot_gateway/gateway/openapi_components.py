@@ -21,6 +21,8 @@ def headers() -> Json:
             "true when this is the first reply again.", {"type": "string", "enum": ["true"]}
         ),
         "Retry-After": header("Seconds to wait.", {"type": "integer"}),
+        "RateLimit-Policy": header("How much the app may publish at once, `q`, and in how many seconds anew, `w`."),
+        "RateLimit": header("What is left of it, `r`, and in how many seconds all of it is there again, `t`."),
         "WWW-Authenticate": header("What credential is asked for."),
         "Allow": header("The methods that are possible here."),
     }
@@ -267,7 +269,17 @@ def schemas() -> Json:
             optional=("endpoints",),
         ),
         "OpenApi": {"type": "object"},
+        "Limits": _limits(),
     }
+
+
+def _limits() -> Json:
+    def optional(*members: str) -> Json:
+        return {"oneOf": [{"type": "null"}, _object({name: {"type": "integer", "minimum": 0} for name in members})]}
+
+    rates = dict.fromkeys(("events", "bytes"), optional("per_second", "burst", "remaining"))
+    quotas = dict.fromkeys(("connections", "subscriptions", "channels"), optional("most", "used"))
+    return _object({"app_id": {"type": "string"}, **rates, **quotas})
 
 
 def _analytics(name: Json, epoch: Json) -> Json:

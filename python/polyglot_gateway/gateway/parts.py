@@ -20,6 +20,12 @@ class Access(Protocol):
     def max_event_bytes(self, app: str, channel: str) -> int:
         """Largest publish body that the channel takes."""
 
+    def rate_limit(self, app: str) -> tuple[str, str] | None:
+        """What RateLimit-Policy and RateLimit say of the app; None where no rate is limited."""
+
+    def limits(self, app: str) -> bytes:
+        """The app's limits and what is used of them, as JSON. Raises: InvalidApp."""
+
 
 class Streams(Protocol):
     """Opens event streams."""
@@ -32,6 +38,9 @@ class Streams(Protocol):
         `epoch` "" is the present one; `since` None is where the channel stands now.
         """
 
+
+RateLimitOf = Callable[[str], tuple[str, str] | None]
+"""As `Access.rate_limit`."""
 
 CountRefused = Callable[[str], None]
 """Told the code of each error that was answered."""

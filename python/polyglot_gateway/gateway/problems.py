@@ -10,8 +10,9 @@ import structlog
 from falcon.app_helpers import default_serialize_error
 
 from polyglot_gateway._core import CODES, problem_json
-from polyglot_gateway.errors import GatewayError, RequestError, TemporaryError
-from polyglot_gateway.gateway.parts import CountRefused
+from polyglot_gateway.errors import GatewayError, RateLimited, RequestError, TemporaryError
+from polyglot_gateway.gateway.parts import CountRefused, RateLimitOf
+from polyglot_gateway.gateway.rate_limit import tell_rate_limit
 from polyglot_gateway.gateway.request_id import request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,8 +40,9 @@ _log = structlog.get_logger("polyglot_gateway.gateway")
 class Problems:
     """Answers every error that a resource or Falcon raises, counts it and logs what the operator should see."""
 
-    def __init__(self, count_refused: CountRefused) -> None:
+    def __init__(self, count_refused: CountRefused, rate_limit: RateLimitOf) -> None:
         self._count_refused = count_refused
+        self._rate_limit = rate_limit
 
     def install(self, app: falcon.App[Any, Any]) -> None:
         """Make `app` answer its errors here."""
@@ -56,7 +58,9 @@ class Problems:
             return
         if isinstance(error, TemporaryError):
             _log.warning("refused", code=error.code, reason=error.message, request_id=request_id(req), path=req.path)
-        self._answer(req, resp, error.code, error.message, error.position)
+        self._answer(req, resp, error.code, error.message, error.position, error.retry_after)
+        if isinstance(error, RateLimited) and req.method == "POST" and "app" in params:
+            tell_rate_limit(resp, self._rate_limit(params["app"]))
 
     def _on_exception(
         self, req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
@@ -79,15 +83,21 @@ class Problems:
             self._answer(req, resp, code, error.description or error.title or "The request was refused.")
 
     def _answer(
-        self, req: falcon.Request, resp: falcon.Response, code: str, message: str, position: int | None = None
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        code: str,
+        message: str,
+        position: int | None = None,
+        retry_after: int | None = None,
     ) -> None:
         info = CODES[code]
         resp.status = info.http_status
         resp.content_type = MEDIA_TYPE
         resp.text = resp.stream = None
         resp.data = problem_json(code, message, position, request_id(req))
-        if info.retry_after:
-            resp.set_header("Retry-After", str(info.retry_after))
+        if seconds := retry_after or info.retry_after:
+            resp.set_header("Retry-After", str(seconds))
         if info.http_status == 401:
             resp.set_header("WWW-Authenticate", CHALLENGE)
         with contextlib.suppress(GatewayError):  # the engine may be the one that failed

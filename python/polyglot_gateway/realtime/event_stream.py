@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Self
 
 import structlog
 
+from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Engine, Gap, Page
 from polyglot_gateway.errors import EngineDown, GatewayError
 from polyglot_gateway.realtime.hub import Hub, Subscription
@@ -30,11 +31,25 @@ _log = structlog.get_logger("polyglot_gateway.realtime")
 class EventStreams:
     """Opens the streams of one process."""
 
-    def __init__(self, engine: Engine, hub: Hub, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        """Read from `engine` when `hub` says so; write a comment after `heartbeat` seconds without an event."""
+    def __init__(
+        self,
+        engine: Engine,
+        hub: Hub,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        hold: Callable[[str, str], _core.Hold] | None = None,
+    ) -> None:
+        """Read from `engine` when `hub` says so; write a comment after `heartbeat` seconds without an event.
+
+        Args:
+            engine: Has the events.
+            hub: Tells of news.
+            heartbeat: In seconds.
+            hold: As `Gateway.hold`: counts what is open. None: nothing is counted.
+        """
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
+        self._hold = hold
 
     def open(
         self,
@@ -58,29 +73,51 @@ class EventStreams:
 
         Raises:
             InvalidApp, InvalidChannel, InvalidParameter, EngineUnavailable: As Engine.read.
+            RateLimited: The app has as many connections or subscriptions as it may.
         """
         if self._hub.draining:
             return [b"retry: %d\n\n" % RETRY_MILLISECONDS]
+        holds = self._take_holds(app)
         subscription = self._hub.subscribe(app, channel, cut)  # before the first read: nothing may come in between
         try:
             page = self._engine.read(app, channel, since, epoch, _PAGE)
         except BaseException:
             self._hub.unsubscribe(subscription)
+            _release(holds)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
-        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page)
+        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page, holds)
+
+    def _take_holds(self, app: str) -> list[_core.Hold]:
+        if self._hold is None:
+            return []
+        holds = [self._hold(app, "connections")]
+        try:
+            holds.append(self._hold(app, "subscriptions"))
+        except BaseException:
+            _release(holds)
+            raise
+        return holds
 
 
 class EventStream:
     """The body of one reply: an iterator of bytes that the server closes when the reader is gone."""
 
     def __init__(
-        self, engine: Engine, hub: Hub, heartbeat: float, subscription: Subscription, start: bytes, page: Page
+        self,
+        engine: Engine,
+        hub: Hub,
+        heartbeat: float,
+        subscription: Subscription,
+        start: bytes,
+        page: Page,
+        holds: Sequence[_core.Hold],
     ) -> None:
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
         self._subscription = subscription
+        self._holds = holds
         self._blocks = self._run(start, page)
 
     def __iter__(self) -> Self:
@@ -92,6 +129,7 @@ class EventStream:
     def close(self) -> None:
         """Free the subscription; a stream that was never read has one too."""
         self._hub.unsubscribe(self._subscription)
+        _release(self._holds)
         self._blocks.close()
 
     def _run(self, start: bytes, page: Page) -> Generator[bytes]:
@@ -127,6 +165,11 @@ class EventStream:
         self._subscription.sending_since = time.monotonic()
         yield blocks
         self._subscription.sending_since = None
+
+
+def _release(holds: Sequence[_core.Hold]) -> None:
+    for hold in holds:
+        hold.release()
 
 
 def position(epoch: str, offset: int) -> bytes:

@@ -23,6 +23,9 @@ KEYS = {
         "writer-key": ["publish"],
         "ключ": ["publish"],
     },
+    "rated": {"rated-key": ["publish", "history", "subscribe"]},
+    "crowd": {"crowd-key": ["publish", "history", "subscribe"]},
+    "narrow": {"narrow-key": ["publish", "history", "subscribe"]},
     "other": {"other-key": ["publish", "history", "subscribe", "admin"]},
 }
 
@@ -44,6 +47,18 @@ rules = [
   { channels = "small:*", max_event_bytes = 128 },
   { channels = "short:*", history_size = 3 },
 ]
+
+[apps.rated.limits]
+events_per_second = 1
+events_burst = 60
+bytes_per_second = 100_000
+
+[apps.crowd.limits]
+connections = 3
+subscriptions = 2
+
+[apps.narrow.limits]
+channels = 2
 """
 
 

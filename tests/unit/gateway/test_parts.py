@@ -16,6 +16,12 @@ class OnlyRooms:
     def max_event_bytes(self, app: str, channel: str) -> int:
         return 32
 
+    def rate_limit(self, app: str) -> tuple[str, str] | None:
+        return ('"events";q=3;w=1', f'"events";r={len(app)};t=1')
+
+    def limits(self, app: str) -> bytes:
+        return b'{"app_id":"%s"}' % app.encode()
+
 
 class Canned:
     """Streams of the user's own."""
@@ -32,6 +38,8 @@ def test_any_access_can_decide(make_app: Callable[..., WsgiApp]) -> None:
     assert client.simulate_get("/apps/any/channels/hall:1/history").json["error"] == "hall:1 is not a room."
     too_long = client.simulate_post("/apps/any/channels/room:1/publish", json={"type": "t", "data": "x" * 32})
     assert too_long.json["code"] == "payload_too_large"
+    published = client.simulate_post("/apps/any/channels/room:1/publish", json={"type": "t", "data": 1})
+    assert published.headers["ratelimit"] == '"events";r=3;t=1'
 
 
 def test_any_streams_can_deliver(make_app: Callable[..., WsgiApp]) -> None:

@@ -59,6 +59,12 @@ def test_what_is_worth_sending_again_says_when(
     assert int(reply.headers["retry-after"]) > 0
 
 
+def test_an_error_may_say_by_itself_when_to_come_again(answer: Callable[[Exception], Any]) -> None:
+    error = errors.RateLimited("Later.")
+    error.retry_after = 42
+    assert answer(error).headers["retry-after"] == "42"
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError("the secret"), errors.InternalError("the secret"), errors.StorageFull("the secret")]
 )

@@ -1,12 +1,14 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
+from polyglot_gateway import _core
 from polyglot_gateway.engine.base import Gap, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
-from polyglot_gateway.errors import InvalidChannel
+from polyglot_gateway.errors import InvalidChannel, RateLimited
 from polyglot_gateway.realtime.event_stream import EventStream, EventStreams, page_blocks
 from polyglot_gateway.realtime.hub import Hub
 
@@ -227,3 +229,35 @@ def test_data_with_line_ends_is_split_into_fields(end: bytes) -> None:
 def test_a_gap_with_nothing_left_after_it_leads_to_the_page_s_position() -> None:
     page = Page(EPOCH, 9, [], Gap(3, 9, "expired"))
     assert page_blocks(page) == f'event: gap\nid: {EPOCH}:9\ndata: {{"from":3,"to":9,"reason":"expired"}}\n\n'.encode()
+
+
+def test_an_open_stream_counts_until_it_is_closed(
+    engine: EmbeddedEngine, hub: Hub, access: _core.Access, rules: _core.Rules
+) -> None:
+    limits = _core.Limits()
+    limits.add("demo", connections=1, subscriptions=2)
+    engine.configure(access, rules, limits)
+    streams = EventStreams(engine, hub, hold=engine.gateway.hold)
+    used = partial(_used, engine)
+    with pytest.raises(InvalidChannel):
+        streams.open("demo", "no name")
+    assert used() == (0, 0)
+    stream = streams.open("demo", "room")
+    assert used() == (1, 1)
+    with pytest.raises(RateLimited):
+        streams.open("demo", "room")
+    assert used() == (1, 1)
+    stream.close()
+    assert used() == (0, 0)
+    limits.add("demo", connections=5, subscriptions=1)
+    engine.configure(access, rules, limits)
+    stream = streams.open("demo", "room")
+    with pytest.raises(RateLimited):
+        streams.open("demo", "room")
+    assert used() == (1, 1)  # the connection of the refused one does not stay
+    stream.close()
+
+
+def _used(engine: EmbeddedEngine) -> tuple[int, int]:
+    limits = json.loads(engine.limits("demo"))
+    return limits["connections"]["used"], limits["subscriptions"]["used"]

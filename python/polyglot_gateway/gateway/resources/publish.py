@@ -10,6 +10,7 @@ from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
+from polyglot_gateway.gateway.rate_limit import tell_rate_limit
 from polyglot_gateway.gateway.source_address import SourceAddress
 
 
@@ -31,6 +32,7 @@ class Publish:
         body = read_body(env, self._access.max_event_bytes(app, channel))
         ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id)
         resp.data = ack.body
+        tell_rate_limit(resp, self._access.rate_limit(app))
         if ack.spooled:
             resp.status = 202
         if ack.replayed:
