@@ -30,8 +30,6 @@ py::object ack_of(const core::Ack& ack) {
 
 namespace {
 
-using core::Counter;
-
 // Runs `work`, without the GIL when it may wait for the disk.
 template <typename Work>
 auto run(core::Gateway& gateway, Work work) {
@@ -69,41 +67,6 @@ py::object page_of(const core::HistoryPage& page) {
                              : gap_type(page.gap_from, page.gap_to, core::gap_reason_text(page.gap));
   return page_type(core::epoch_text(page.epoch), page.items.empty() ? page.last : page.items.back().offset, events,
                    gap);
-}
-
-py::dict counters_of(const core::Counters& counters) {
-  py::dict totals;
-  for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
-    const auto counter = static_cast<Counter>(i);
-    totals[py::str(std::string(core::counter_name(counter)))] = counters.total(counter);
-  }
-  for (int i = 1; i < core::kCodeCount; ++i) {
-    const auto code = static_cast<core::Code>(i);
-    totals[py::str("refused." + std::string(core::code_info(code).name))] = counters.total_refused(code);
-  }
-  return totals;
-}
-
-py::tuple histogram_of(const core::Counters::Histogram& histogram) {
-  std::vector<double> bounds;
-  for (std::size_t i = 0; i + 1 < core::kBuckets; ++i) {
-    bounds.push_back(static_cast<double>(core::Counters::bucket_end(i)) * 1e-9);
-  }
-  const std::vector<std::uint64_t> counts(histogram.counts.begin(), histogram.counts.end());
-  return py::make_tuple(bounds, counts, static_cast<double>(histogram.sum_ns) * 1e-9);
-}
-
-py::dict fill_of(const core::Gateway& gateway) {
-  const core::SegmentMap& map = gateway.segment().map();
-  py::dict fill;
-  fill["channels"] = gateway.stored().channels();
-  fill["max_channels"] = map.geometry().max_channels;
-  fill["log_bytes"] = map.geometry().log_bytes;
-  fill["log_used"] = gateway.stored().log_used();
-  fill["idempotency_keys"] = map.geometry().idempotency_slots;
-  fill["workers"] = gateway.segment().workers();
-  fill["file_bytes"] = core::SegmentParts(map.geometry()).end;
-  return fill;
 }
 
 OpenGateway open(const std::string& data_dir, std::uint32_t history_size, std::uint64_t history_bytes,
@@ -353,30 +316,6 @@ void bind_gateway(py::module_& module) {
             return open.get().rule(app, channel).max_event_bytes;
           },
           "app"_a, "channel"_a)
-      .def(
-          "count_refused",
-          [](const OpenGateway& open, const std::string& code) { open.get().counters().add_refused(code_named(code)); },
-          "code"_a)
-      .def(
-          "count",
-          [](const OpenGateway& open, const std::string& name, std::uint64_t n) {
-            for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
-              const auto counter = static_cast<Counter>(i);
-              if (core::counter_name(counter) == name) return open.get().counters().add(counter, n);
-            }
-            throw py::key_error(name);
-          },
-          "name"_a, "n"_a)
-      .def("counters", [](const OpenGateway& open) { return counters_of(open.get().counters()); })
-      .def("latencies",
-           [](const OpenGateway& open) {
-             core::Counters& counters = open.get().counters();
-             py::dict latencies;
-             latencies["publish"] = histogram_of(counters.total(core::Timer::publish));
-             latencies["history"] = histogram_of(counters.total(core::Timer::history));
-             return latencies;
-           })
-      .def("segment", [](const OpenGateway& open) { return fill_of(open.get()); })
       .def("notices", [](const OpenGateway& open) { return open.get().segment().notices(); })
       .def("close", &OpenGateway::close);
   bind_publishing(type);
@@ -384,6 +323,7 @@ void bind_gateway(py::module_& module) {
   bind_replicas(type);
   bind_reading(type);
   bind_columns(module, type);
+  bind_figures(type);
 }
 
 }  // namespace polyglot::bindings

@@ -46,7 +46,8 @@ class OpenFeed {
   std::shared_ptr<core::Feed> feed_;
 };
 
-// A part of bind_gateway.
+// Parts of bind_gateway.
 void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
+void bind_figures(py::class_<OpenGateway>& gateway);
 
 }  // namespace polyglot::bindings

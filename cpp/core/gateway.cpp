@@ -74,7 +74,9 @@ Gateway::Gateway(std::unique_ptr<Segment> segment, const GatewayOptions& options
       durability_(options.durability),
       clock_(options.clock),
       history_(*segment_),
-      counters_(segment_->map(), segment_->worker()) {
+      counters_(segment_->map(), segment_->worker()),
+      gauges_(*segment_),
+      apps_(*segment_) {
   configure(Access(), Rules());
   if (durability_ != Durability::interval) return;
   flusher_ = std::make_unique<Flusher>();
@@ -170,8 +172,7 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
   if (append.replayed) {
     counters_.add(Counter::replays);
   } else {
-    counters_.add(Counter::publishes);
-    counters_.add(Counter::publish_bytes, append.envelope.size());
+    count_published(app, 1, append.envelope.size());
   }
   counters_.add_time(Timer::publish, clock_() - began);
   return append.ack();
@@ -235,24 +236,6 @@ std::unique_ptr<Submission> Gateway::serialised(std::string_view app, std::vecto
                          .numbered = numbered},
                         ids_);
   return submission;
-}
-
-void Gateway::count(const Submission& submission) {
-  for (const Submission::Item& item : submission.items()) {
-    if (!item.status.ok()) counters_.add_refused(item.status.code());
-  }
-  for (const Append& append : submission.appends()) {
-    if (!append.status.ok()) {
-      counters_.add_refused(append.status.code());
-    } else if (append.replayed) {
-      counters_.add(Counter::replays);
-    } else {
-      counters_.add(Counter::publishes);
-      counters_.add(Counter::publish_bytes, append.envelope.size());
-      if (append.spooled) counters_.add(Counter::spooled);
-    }
-  }
-  counters_.add_time(Timer::publish, clock_() - submission.began_ns());
 }
 
 Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,

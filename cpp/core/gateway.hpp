@@ -18,10 +18,12 @@
 
 #include "core/access.hpp"
 #include "core/ack.hpp"
+#include "core/app_table.hpp"
 #include "core/columns.hpp"
 #include "core/counters.hpp"
 #include "core/event.hpp"
 #include "core/feed.hpp"
+#include "core/gauges.hpp"
 #include "core/history.hpp"
 #include "core/rules.hpp"
 #include "core/segment.hpp"
@@ -139,6 +141,9 @@ class Gateway {
     return status.ok() ? history_.announce(app, channel, payload) : status;
   }
   Counters& counters() { return counters_; }
+  Gauges& gauges() { return gauges_; }
+  // Which apps have counters of their own.
+  AppTable& apps() { return apps_; }
   const History& stored() const { return history_; }
   const Segment& segment() const { return *segment_; }
   Durability durability() const { return durability_; }
@@ -163,6 +168,7 @@ class Gateway {
   std::vector<Submission::Item> checked(std::string_view app, std::vector<Submission::Item> items) const;
   std::unique_ptr<Submission> serialised(std::string_view app, std::vector<Submission::Item> items,
                                          const Sender& sender, std::int64_t began, bool numbered);
+  void count_published(std::string_view app, std::uint64_t events, std::uint64_t bytes);
   Result<std::string> append_all(Result<std::unique_ptr<Submission>> prepared);
   // The disk has everything, if the durability wants that.
   Status settle();
@@ -175,6 +181,8 @@ class Gateway {
   std::int64_t (*clock_)();
   History history_;
   Counters counters_;
+  Gauges gauges_;
+  AppTable apps_;
   EventIds ids_;
 
   std::atomic<const Config*> config_{nullptr};

@@ -14,6 +14,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelease = std::memory_order_release;
 constexpr int kAttempts = 8;
+constexpr std::uint64_t kLooksForOldest = std::uint64_t{1} << 18;  // each of 8 bytes; more than a record has
 
 }  // namespace
 
@@ -342,6 +343,28 @@ std::vector<std::string> History::list(std::string_view app, std::string_view af
 std::uint64_t History::log_used() const {
   const std::uint64_t tail = map_.header().tail.load(kAcquire);
   return head() - std::min(tail, head());
+}
+
+TimeUs History::oldest() const {
+  // The tail lies anywhere in a record that is half overwritten. The next one is known by having its own position.
+  std::uint64_t position = map_.header().tail.load(kAcquire);
+  for (std::uint64_t looks = 0; looks < kLooksForOldest && position < head(); ++looks) {
+    const std::uint64_t run = map_.run(position);
+    if (run < sizeof(RecordHeader)) {
+      position += run;
+      continue;
+    }
+    const RecordHeader record = load_record(map_.log(position));
+    if (record.position != position || record.payload > run - sizeof(RecordHeader)) {
+      position += 8;
+      continue;
+    }
+    std::atomic_thread_fence(kAcquire);
+    const std::uint64_t tail = map_.header().tail.load(kRelaxed);
+    if (position >= tail && record.kind == RecordKind::event) return record.time_us;
+    position = std::max(position + record_bytes(record.payload), tail);
+  }
+  return 0;
 }
 
 std::size_t History::channels() const {

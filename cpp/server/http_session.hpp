@@ -64,9 +64,15 @@ class HttpSession final : public Connection {
   bool welcome_body();
   std::size_t body_limit() const;
   void answer(std::string_view body);
-  void answer_problem(const core::Status& status);
   bool takes();
   bool is_presence_by_token() const;
+
+  // http_session_refusal.cpp
+  void answer_problem(const core::Status& status);
+  // Counts it, and logs it when the gateway is at fault.
+  void tell_refused(const core::Status& status, std::string_view request_id);
+  void refuse(const core::Status& status);
+  void give_up_late(const core::Status& status);
 
   // http_session_application.cpp
   void hand_off(std::string_view body);
@@ -99,8 +105,6 @@ class HttpSession final : public Connection {
   core::Status admit(Identity& identity, const Verdict& verdict);
   void remember_recipient();
 
-  void refuse(const core::Status& status);
-  void give_up_late(const core::Status& status);
   // Whether the next request may begin with this one's head, and then be known by it.
   bool may_repeat() const;
   void finish_request();

@@ -63,6 +63,8 @@ class EmbeddedEngine:
         self.max_event_bytes = gateway.max_event_bytes
         self.count_refused = gateway.count_refused
         self.counters = gateway.counters
+        self.apps = gateway.apps
+        self.gauges = gateway.gauges
         self.latencies = gateway.latencies
         self.segment = gateway.segment
         self.notices = gateway.notices

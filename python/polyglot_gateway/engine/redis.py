@@ -70,6 +70,8 @@ class RedisEngine(PreparingPublisher):
         self.max_event_bytes = local.max_event_bytes
         self.count_refused = local.count_refused
         self.counters = local.counters
+        self.apps = local.apps
+        self.gauges = local.gauges
         self.latencies = local.latencies
         self.segment = local.segment
         self.notices = local.notices

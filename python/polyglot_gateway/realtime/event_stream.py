@@ -24,17 +24,34 @@ _PAGE = 100
 _DOWN_SECONDS = 1.0
 """After which an engine that did not answer is asked again."""
 
+CountDelivered = Callable[[str, int, int], None]
+"""Told the app, the number of events and their bytes."""
+
 _log = structlog.get_logger("polyglot_gateway.realtime")
 
 
 class EventStreams:
     """Opens the streams of one process."""
 
-    def __init__(self, engine: Engine, hub: Hub, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        """Read from `engine` when `hub` says so; write a comment after `heartbeat` seconds without an event."""
+    def __init__(
+        self,
+        engine: Engine,
+        hub: Hub,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        count_delivered: CountDelivered = lambda app, events, size: None,
+    ) -> None:
+        """Read from `engine` when `hub` says so.
+
+        Args:
+            engine: Has the events.
+            hub: Knows when there are more.
+            heartbeat: Seconds without an event after which a comment is written.
+            count_delivered: Told of each page that a reader has taken.
+        """
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
+        self._count_delivered = count_delivered
 
     def open(
         self,
@@ -68,18 +85,26 @@ class EventStreams:
             self._hub.unsubscribe(subscription)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
-        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page)
+        return EventStream(self._engine, self._hub, self._heartbeat, self._count_delivered, subscription, start, page)
 
 
 class EventStream:
     """The body of one reply: an iterator of bytes that the server closes when the reader is gone."""
 
     def __init__(
-        self, engine: Engine, hub: Hub, heartbeat: float, subscription: Subscription, start: bytes, page: Page
+        self,
+        engine: Engine,
+        hub: Hub,
+        heartbeat: float,
+        count_delivered: CountDelivered,
+        subscription: Subscription,
+        start: bytes,
+        page: Page,
     ) -> None:
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
+        self._count_delivered = count_delivered
         self._subscription = subscription
         self._blocks = self._run(start, page)
 
@@ -103,9 +128,10 @@ class EventStream:
         while not self._hub.draining:
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
-                blocks = page_blocks(page)
+                blocks, events = page_blocks(page), len(page.events)
                 del page  # while the reader takes its time, its events are in memory once
                 yield from self._send(blocks)
+                self._count_delivered(app, events, len(blocks))
             elif not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
                 yield from self._send(b":\n\n")
             news.clear()

@@ -1,0 +1,40 @@
+// HttpSession: what is refused here: answered, counted, and logged when the gateway is at fault.
+#include "server/http_session.hpp"
+#include "server/loop.hpp"
+#include "server/trace_parent.hpp"
+
+namespace polyglot::server {
+
+using core::Status;
+
+void HttpSession::answer_problem(const Status& status) {
+  const Recipient to = recipient();
+  tell_refused(status, to.request_id);
+  loop().replies.append_problem(loop().output, status, to);
+}
+
+void HttpSession::tell_refused(const Status& status, std::string_view request_id) {
+  loop().gateway.counters().add_refused(status.code());
+  const core::CodeInfo& info = core::code_info(status.code());
+  if (info.http_status < 500) return;
+  const std::string_view trace = request_ ? trace_id_of(request_->value(Field::traceparent)) : std::string_view();
+  loop().handoff.log({.event = "refused",
+                      .reason = status.message(),
+                      .code = std::string(info.name),
+                      .request_id = std::string(request_id),
+                      .trace_id = std::string(trace)});
+}
+
+void HttpSession::refuse(const Status& status) {
+  keep_alive_ = false;
+  answer_problem(status);
+  ends_ = true;
+}
+
+void HttpSession::give_up_late(const Status& status) {
+  loop().output.clear();
+  refuse(status);
+  flush();
+}
+
+}  // namespace polyglot::server
