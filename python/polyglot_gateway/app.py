@@ -205,8 +205,10 @@ class Application:
         """
         settings = self.settings.reread()
         self.engine.configure(settings.access(), settings.rules())
+        if settings.log_level != self.settings.log_level:
+            set_log_level(settings.log_level)
+            _log.info(f"logs from {settings.log_level} on")
         self.settings = settings
-        set_log_level(settings.log_level)
 
     def count_start(self) -> None:
         """Count that this worker begins to serve."""

@@ -29,6 +29,7 @@ def test_what_is_published_and_delivered_is_counted(
     start: Callable[..., Gateway], wait_until: Callable[..., Any], server: str
 ) -> None:
     gateway = start("--server", server)
+    wait_until(lambda: samples(gateway)["polyglot_workers",] == 2, "two workers")
     streams = [gateway.subscribe("room:1") for _ in range(3)]
     for number in range(4):
         gateway.publish("room:1", number)
@@ -49,7 +50,7 @@ def test_what_is_published_and_delivered_is_counted(
     assert found["polyglot_delivery_bytes_total",] > 12 * 100
     if server == "native":
         assert found["polyglot_delivery_lag_seconds_count",] >= 3
-    assert found["polyglot_workers",] == found["polyglot_worker_starts_total",] == 2
+    assert found["polyglot_worker_starts_total",] == 2
     assert (found["polyglot_ready",], found["polyglot_engine_up",], found["polyglot_processor_up",]) == (1, 1, 1)
     for stream in streams:
         stream.close()

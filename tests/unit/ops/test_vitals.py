@@ -4,9 +4,9 @@ from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.ops.vitals import Vitals
 
 
-def vitals(engine: EmbeddedEngine, **given: Any) -> Vitals:
+def vitals(embedded: EmbeddedEngine, **given: Any) -> Vitals:
     well: dict[str, Any] = {"engine": list, "processor": list, "breaker": dict, "streams": lambda: None}
-    return Vitals(engine.gateway.set_gauge, **{**well, **given})
+    return Vitals(embedded.gateway.set_gauge, **{**well, **given})
 
 
 def test_a_worker_that_is_well_says_since_when(engine: EmbeddedEngine) -> None:

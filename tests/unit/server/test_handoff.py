@@ -379,11 +379,19 @@ def test_a_question_is_answered_while_requests_wait(serve: Callable[[Wsgi], Conn
     assert beside(waiting.answer).body == b"done"
 
 
-def test_what_the_server_says_is_logged(logged: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ({"event": "the server's thread failed", "reason": "no memory"}, "error"),
+        ({"event": "refused", "code": "engine_unavailable", "request_id": "1", "held_back": 3}, "warning"),
+        ({"event": "refused", "code": "internal_error"}, "error"),
+    ],
+)
+def test_what_the_server_says_is_logged(logged: list[Any], line: dict[str, Any], level: str) -> None:
     ours, servers = socket.socketpair()
 
     def take(_: dict[str, Any]) -> list[tuple[str, int, Any]]:
-        return [("log", int(ours.recv(1)), ("the server's thread failed", "no memory"))]
+        return [("log", int(ours.recv(1)), line)]
 
     server: Any = SimpleNamespace(fileno=ours.fileno, beat=lambda: None, take=take)
     handoff = Handoff(server, lambda *_: [], Tokens(""), {})
@@ -392,4 +400,4 @@ def test_what_the_server_says_is_logged(logged: list[Any]) -> None:
         servers.send(b"0")
         wait_until(lambda: logged)
         handoff.stop()
-    assert logged == [{"event": "the server's thread failed", "reason": "no memory", "log_level": "error"}]
+    assert logged == [{**line, "log_level": level}]
