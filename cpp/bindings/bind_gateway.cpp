@@ -85,33 +85,35 @@ void bind_publishing(py::class_<OpenGateway>& type) {
   type.def(
           "publish",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto ack = run(*gateway, [&] { return gateway->publish(app, channel, view_of(body), sender); });
             return ack_of(value_or_raise(std::move(ack)));
           },
-          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "publish_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply = run(*gateway, [&] { return gateway->publish_batch(app, view_of(body), ndjson, sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
-          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply = run(*gateway, [&] { return gateway->broadcast(app, view_of(body), sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
-          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "", "traceparent"_a = "");
 }
 
 // App, channel, id, time, idempotency key, hash of the event, envelope.
@@ -128,30 +130,32 @@ void bind_preparing(py::class_<OpenGateway>& type) {
   type.def(
           "prepare",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, channel, [&](core::Gateway& gateway, auto text, auto name) {
-              return gateway.prepare(app, name, text, {key, source_ip, user_id});
+              return gateway.prepare(app, name, text, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "prepare_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
-              return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id});
+              return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "prepare_broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
-              return gateway.prepare_broadcast(app, text, {key, source_ip, user_id});
+              return gateway.prepare_broadcast(app, text, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "", "traceparent"_a = "")
       .def(
           "append",
           [](const OpenGateway& open, OpenSubmission& submission) {

@@ -233,6 +233,7 @@ std::unique_ptr<Submission> Gateway::serialised(std::string_view app, std::vecto
                          .user_id = sender.user_id,
                          .source_ip = sender.source_ip,
                          .idempotency_key = sender.idempotency_key,
+                         .traceparent = sender.traceparent,
                          .numbered = numbered},
                         ids_);
   return submission;

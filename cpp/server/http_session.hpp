@@ -69,8 +69,10 @@ class HttpSession final : public Connection {
 
   // http_session_refusal.cpp
   void answer_problem(const core::Status& status);
-  // Counts it, and logs it when the gateway is at fault.
-  void tell_refused(const core::Status& status, std::string_view request_id);
+  // Counts it, and logs it when the gateway is at fault. `trace` may be empty.
+  void tell_refused(const core::Status& status, std::string_view request_id, std::string_view trace);
+  // Of the request that is under way.
+  std::string_view trace_id() const;
   void refuse(const core::Status& status);
   void give_up_late(const core::Status& status);
 
@@ -149,6 +151,7 @@ class HttpSession final : public Connection {
   void (HttpSession::*after_sending_)() = nullptr;
   std::string later_id_;
   std::string later_origin_;
+  std::string later_trace_id_;
   std::uint64_t application_ = 0;  // id of the request that the application has
 };
 

@@ -9,15 +9,18 @@ using core::Status;
 
 void HttpSession::answer_problem(const Status& status) {
   const Recipient to = recipient();
-  tell_refused(status, to.request_id);
+  tell_refused(status, to.request_id, phase_ == Phase::head ? std::string_view() : trace_id());
   loop().replies.append_problem(loop().output, status, to);
 }
 
-void HttpSession::tell_refused(const Status& status, std::string_view request_id) {
+std::string_view HttpSession::trace_id() const {
+  return trace_id_of(traceparent_of(*request_));
+}
+
+void HttpSession::tell_refused(const Status& status, std::string_view request_id, std::string_view trace) {
   loop().gateway.counters().add_refused(status.code());
   const core::CodeInfo& info = core::code_info(status.code());
   if (info.http_status < 500) return;
-  const std::string_view trace = request_ ? trace_id_of(request_->value(Field::traceparent)) : std::string_view();
   loop().handoff.log({.event = "refused",
                       .reason = status.message(),
                       .code = std::string(info.name),

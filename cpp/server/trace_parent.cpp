@@ -27,4 +27,9 @@ std::string_view trace_id_of(std::string_view traceparent) {
   return is_zero(trace) || is_zero(parent) ? std::string_view() : trace;
 }
 
+std::string_view traceparent_of(const HttpRequest& request) {
+  const std::string_view given = request.value(Field::traceparent);
+  return request.repeated(Field::traceparent) || trace_id_of(given).empty() ? std::string_view() : given;
+}
+
 }  // namespace polyglot::server

@@ -434,7 +434,14 @@ class Gateway:
         """Append its events here; what became of each is written into it. StorageError when the disk refuses."""
 
     def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Ack: ...
     def publish_batch(
         self,
@@ -444,12 +451,26 @@ class Gateway:
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> bytes: ...
     def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> bytes: ...
     def prepare(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Submission:
         """As publish, up to where the event would be appended here."""
 
@@ -461,9 +482,16 @@ class Gateway:
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> Submission: ...
     def prepare_broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Submission: ...
     def restore(self, events: list[tuple[str, str, bytes, int, bytes, int, bytes]]) -> Submission:
         """Events to be appended as they are: app, channel, id, time, idempotency key, hash of the event, envelope.

@@ -43,5 +43,20 @@ TEST(TraceParentTest, IgnoresWhatIsMalformed) {
   }
 }
 
+std::string traceparent_in(const std::string& fields) {
+  const std::string head = "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+  HttpRequest request;
+  EXPECT_EQ(request.parse_head(head), HttpRequest::Progress::done);
+  request.at(head.data());
+  return std::string(traceparent_of(request));
+}
+
+TEST(TraceParentTest, OfARequestIsTheFieldAsItWasSent) {
+  EXPECT_EQ(traceparent_in("TraceParent: " + kGood + "\r\n"), kGood);
+  EXPECT_EQ(traceparent_in(""), "");
+  EXPECT_EQ(traceparent_in("traceparent: " + kGood + "0\r\n"), "");
+  EXPECT_EQ(traceparent_in("traceparent: " + kGood + "\r\ntraceparent: " + kGood + "\r\n"), "");
+}
+
 }  // namespace
 }  // namespace polyglot::server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import falcon
 
@@ -11,16 +12,17 @@ _FIELD = re.compile(
 )
 
 
-def trace_id(req: falcon.Request) -> str | None:
-    """Return the trace id, 32 hex digits; None when there is no such field, or it is not as it should be."""
-    given = req.env.get("HTTP_TRACEPARENT")
-    found = given and _FIELD.fullmatch(given)
-    if not found or (found["version"] == "00" and found["more"] is not None):
-        return None
-    return str(found["trace"])
+def traceparent(env: dict[str, Any]) -> str:
+    """Return the field of the request, as it was sent; "" when there is none, or it is not as it should be."""
+    given = env.get("HTTP_TRACEPARENT")
+    if given is None:
+        return ""
+    found = _FIELD.fullmatch(given)
+    is_right = found and (found["version"] != "00" or found["more"] is None)
+    return str(given) if is_right else ""
 
 
 def trace_fields(req: falcon.Request) -> dict[str, str]:
-    """What a log line about the request has of its trace."""
-    trace = trace_id(req)
-    return {} if trace is None else {"trace_id": trace}
+    """What a log line about the request has of its trace: `trace_id`, 32 hex digits."""
+    given = traceparent(req.env)
+    return {"trace_id": given[3:35]} if given else {}

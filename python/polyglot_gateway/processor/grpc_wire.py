@@ -24,6 +24,7 @@ def read_events(messages: Iterable[processor_pb2.Event]) -> list[Event]:
             message.ts,
             message.user_id,
             message.source_ip,
+            message.traceparent,
         )
         for message in messages
     ]
@@ -33,7 +34,7 @@ def write_events(events: Sequence[Event]) -> processor_pb2.Events:
     """Write a batch."""
     batch = processor_pb2.Events()
     add = batch.events.add
-    for id, app, channel, type, data, timestamp, user_id, source_ip in events:
+    for id, app, channel, type, data, timestamp, user_id, source_ip, traceparent in events:
         add(
             id=id,
             app_id=app,
@@ -43,6 +44,7 @@ def write_events(events: Sequence[Event]) -> processor_pb2.Events:
             ts=timestamp,
             user_id=user_id,
             source_ip=source_ip,
+            traceparent=traceparent,
         )
     return batch
 

@@ -1,7 +1,7 @@
 import pytest
 from falcon import Request, testing
 
-from polyglot_gateway.gateway.trace_parent import trace_fields, trace_id
+from polyglot_gateway.gateway.trace_parent import trace_fields, traceparent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -13,7 +13,7 @@ def request(**headers: str) -> Request:
 
 @pytest.mark.parametrize("given", [GOOD, GOOD[:-2] + "00", "cc" + GOOD[2:], "cc" + GOOD[2:] + "-what-will-be"])
 def test_the_trace_id_is_found(given: str) -> None:
-    assert trace_id(request(traceparent=given)) == TRACE
+    assert traceparent(request(traceparent=given).env) == given
     assert trace_fields(request(traceparent=given)) == {"trace_id": TRACE}
 
 
@@ -35,9 +35,9 @@ def test_the_trace_id_is_found(given: str) -> None:
     ],
 )
 def test_what_is_malformed_is_ignored(given: str) -> None:
-    assert trace_id(request(traceparent=given)) is None
+    assert traceparent(request(traceparent=given).env) == ""
     assert trace_fields(request(traceparent=given)) == {}
 
 
 def test_without_the_field_there_is_none() -> None:
-    assert trace_id(request()) is None
+    assert traceparent(request().env) == ""

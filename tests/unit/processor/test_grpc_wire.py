@@ -25,7 +25,7 @@ def test_an_event_is_read_with_all_that_it_has(event):
 
 
 def test_events_are_written_as_they_are_read(event):
-    events = [event(b'{"n":1.10}'), event(b"2", 2)]
+    events = [event(b'{"n":1.10}'), event(b"2", 2)._replace(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")]
     assert read_events(write_events(events).events) == events
 
 

@@ -10,6 +10,7 @@ from polyglot_gateway.gateway.content_type import is_ndjson
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.trace_parent import traceparent
 
 
 class Batch:
@@ -28,4 +29,6 @@ class Batch:
         ndjson = is_ndjson(env)
         key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._publisher.publish_batch(app, body, ndjson, key, self._source.of(env), user_id)
+        resp.data = self._publisher.publish_batch(
+            app, body, ndjson, key, self._source.of(env), user_id, traceparent(env)
+        )

@@ -10,6 +10,7 @@ from polyglot_gateway.gateway.content_type import require_json
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.trace_parent import traceparent
 
 
 class Broadcast:
@@ -28,4 +29,4 @@ class Broadcast:
         require_json(env)
         key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._publisher.broadcast(app, body, key, self._source.of(env), user_id)
+        resp.data = self._publisher.broadcast(app, body, key, self._source.of(env), user_id, traceparent(env))

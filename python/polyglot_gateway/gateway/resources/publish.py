@@ -11,6 +11,7 @@ from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.trace_parent import traceparent
 
 
 class Publish:
@@ -29,7 +30,7 @@ class Publish:
         require_json(env)
         key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
-        ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id)
+        ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id, traceparent(env))
         resp.data = ack.body
         if ack.spooled:
             resp.status = 202
