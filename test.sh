@@ -16,6 +16,7 @@ esac
 set -e
 install_packages "$lane"
 install_gateway '[dev]'
+provide_promtool
 set +e
 export PATH="$PWD/.venv/bin:$PATH"
 

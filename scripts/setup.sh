@@ -68,6 +68,20 @@ install_packages() {
   [ -z "$missing" ] || die "still missing after the installation: $missing"
 }
 
+# promtool, which checks the alert rules, out of Debian's package and into .venv. The package itself would start a
+# Prometheus, at the port of the processor's gRPC. Where it cannot be had, the tests that need it are skipped.
+provide_promtool() {
+  if ! lacks_command promtool || [ -x .venv/bin/promtool ] || lacks_command apt-get; then return; fi
+  local folder
+  folder=$(mktemp -d)
+  if (cd "$folder" && apt-get download -q prometheus >/dev/null 2>&1); then
+    say "Unpacking promtool"
+    dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$folder/promtool" &&
+      install -m 755 "$folder/promtool" .venv/bin/promtool
+  fi
+  rm -rf "$folder"
+}
+
 # A digest of all that the installation depends on. It is editable, so of Python files only the names count.
 sources_digest() {
   {

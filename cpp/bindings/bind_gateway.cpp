@@ -30,8 +30,6 @@ py::object ack_of(const core::Ack& ack) {
 
 namespace {
 
-using core::Counter;
-
 // Runs `work`, without the GIL when it may wait for the disk.
 template <typename Work>
 auto run(core::Gateway& gateway, Work work) {
@@ -71,41 +69,6 @@ py::object page_of(const core::HistoryPage& page) {
                    gap);
 }
 
-py::dict counters_of(const core::Counters& counters) {
-  py::dict totals;
-  for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
-    const auto counter = static_cast<Counter>(i);
-    totals[py::str(std::string(core::counter_name(counter)))] = counters.total(counter);
-  }
-  for (int i = 1; i < core::kCodeCount; ++i) {
-    const auto code = static_cast<core::Code>(i);
-    totals[py::str("refused." + std::string(core::code_info(code).name))] = counters.total_refused(code);
-  }
-  return totals;
-}
-
-py::tuple histogram_of(const core::Counters::Histogram& histogram) {
-  std::vector<double> bounds;
-  for (std::size_t i = 0; i + 1 < core::kBuckets; ++i) {
-    bounds.push_back(static_cast<double>(core::Counters::bucket_end(i)) * 1e-9);
-  }
-  const std::vector<std::uint64_t> counts(histogram.counts.begin(), histogram.counts.end());
-  return py::make_tuple(bounds, counts, static_cast<double>(histogram.sum_ns) * 1e-9);
-}
-
-py::dict fill_of(const core::Gateway& gateway) {
-  const core::SegmentMap& map = gateway.segment().map();
-  py::dict fill;
-  fill["channels"] = gateway.stored().channels();
-  fill["max_channels"] = map.geometry().max_channels;
-  fill["log_bytes"] = map.geometry().log_bytes;
-  fill["log_used"] = gateway.stored().log_used();
-  fill["idempotency_keys"] = map.geometry().idempotency_slots;
-  fill["workers"] = gateway.segment().workers();
-  fill["file_bytes"] = core::SegmentParts(map.geometry()).end;
-  return fill;
-}
-
 OpenGateway open(const std::string& data_dir, std::uint32_t history_size, std::uint64_t history_bytes,
                  std::uint32_t max_channels, std::uint32_t idempotency_keys, const std::string& durability) {
   core::GatewayOptions options;
@@ -122,33 +85,35 @@ void bind_publishing(py::class_<OpenGateway>& type) {
   type.def(
           "publish",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto ack = run(*gateway, [&] { return gateway->publish(app, channel, view_of(body), sender); });
             return ack_of(value_or_raise(std::move(ack)));
           },
-          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "publish_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply = run(*gateway, [&] { return gateway->publish_batch(app, view_of(body), ndjson, sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
-          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             const auto gateway = open.share();  // close() may come while this waits for the disk
-            const core::Sender sender{key, source_ip, user_id};
+            const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply = run(*gateway, [&] { return gateway->broadcast(app, view_of(body), sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
-          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "");
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "", "traceparent"_a = "");
 }
 
 // App, channel, id, time, idempotency key, hash of the event, envelope.
@@ -165,30 +130,32 @@ void bind_preparing(py::class_<OpenGateway>& type) {
   type.def(
           "prepare",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id) {
+             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, channel, [&](core::Gateway& gateway, auto text, auto name) {
-              return gateway.prepare(app, name, text, {key, source_ip, user_id});
+              return gateway.prepare(app, name, text, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "prepare_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
-              return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id});
+              return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
+          "traceparent"_a = "")
       .def(
           "prepare_broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id) {
+             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
-              return gateway.prepare_broadcast(app, text, {key, source_ip, user_id});
+              return gateway.prepare_broadcast(app, text, {key, source_ip, user_id, traceparent});
             });
           },
-          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "")
+          "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "", "traceparent"_a = "")
       .def(
           "append",
           [](const OpenGateway& open, OpenSubmission& submission) {
@@ -354,30 +321,6 @@ void bind_gateway(py::module_& module) {
             return open.get().rule(app, channel).max_event_bytes;
           },
           "app"_a, "channel"_a)
-      .def(
-          "count_refused",
-          [](const OpenGateway& open, const std::string& code) { open.get().counters().add_refused(code_named(code)); },
-          "code"_a)
-      .def(
-          "count",
-          [](const OpenGateway& open, const std::string& name, std::uint64_t n) {
-            for (std::size_t i = 0; i < core::kNamedCounters; ++i) {
-              const auto counter = static_cast<Counter>(i);
-              if (core::counter_name(counter) == name) return open.get().counters().add(counter, n);
-            }
-            throw py::key_error(name);
-          },
-          "name"_a, "n"_a)
-      .def("counters", [](const OpenGateway& open) { return counters_of(open.get().counters()); })
-      .def("latencies",
-           [](const OpenGateway& open) {
-             core::Counters& counters = open.get().counters();
-             py::dict latencies;
-             latencies["publish"] = histogram_of(counters.total(core::Timer::publish));
-             latencies["history"] = histogram_of(counters.total(core::Timer::history));
-             return latencies;
-           })
-      .def("segment", [](const OpenGateway& open) { return fill_of(open.get()); })
       .def("notices", [](const OpenGateway& open) { return open.get().segment().notices(); })
       .def("close", &OpenGateway::close);
   bind_publishing(type);
@@ -386,6 +329,7 @@ void bind_gateway(py::module_& module) {
   bind_reading(type);
   bind_columns(module, type);
   bind_use_of_limits(module, type);
+  bind_figures(type);
 }
 
 }  // namespace polyglot::bindings

@@ -60,5 +60,6 @@ class OpenHold {
 // Parts of bind_gateway.
 void bind_columns(py::module_& module, py::class_<OpenGateway>& gateway);
 void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway);
+void bind_figures(py::class_<OpenGateway>& gateway);
 
 }  // namespace polyglot::bindings

@@ -25,7 +25,7 @@ py::object event_of(const core::ProcessCall::Event& event) {
   const auto text = [](const char* bytes, std::size_t size) { return py::str(bytes, size); };
   return type(text(id, sizeof(id)), py::str(submission.app()), py::str(std::string(event.item->channel)),
               py::str(core::unescape(sent.type)), to_bytes(sent.data), text(time, sizeof(time)),
-              py::str(submission.user_id()), py::str(submission.source_ip()));
+              py::str(submission.user_id()), py::str(submission.source_ip()), py::str(submission.traceparent()));
 }
 
 enum class Kind : std::uint8_t { accept, replace, reject };

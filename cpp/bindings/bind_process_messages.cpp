@@ -20,7 +20,7 @@ std::string_view text_of(PyObject* given) {
 // Of polyglot_gateway.processor.base.Event. The views last as long as the event.
 core::ProcessEvent event_of(const py::handle& given) {
   PyObject* const event = given.ptr();
-  if (!PyTuple_Check(event) || PyTuple_GET_SIZE(event) != 8) throw py::type_error("an event is an Event");
+  if (!PyTuple_Check(event) || PyTuple_GET_SIZE(event) != 9) throw py::type_error("an event is an Event");
   const auto text = [event](Py_ssize_t field) { return text_of(PyTuple_GET_ITEM(event, field)); };
   PyObject* const data = PyTuple_GET_ITEM(event, 4);
   if (!PyBytes_Check(data)) throw py::type_error("the data of an event are bytes");
@@ -31,7 +31,8 @@ core::ProcessEvent event_of(const py::handle& given) {
           .data = {PyBytes_AS_STRING(data), static_cast<std::size_t>(PyBytes_GET_SIZE(data))},
           .timestamp = text(5),
           .user_id = text(6),
-          .source_ip = text(7)};
+          .source_ip = text(7),
+          .traceparent = text(8)};
 }
 
 py::object verdict_of(const core::ProcessVerdict& verdict) {

@@ -159,7 +159,17 @@ struct JobOf {
   py::tuple operator()(const server::Room&) const { return py::make_tuple("room", id, py::none()); }
   py::tuple operator()(const server::Gone&) const { return py::make_tuple("gone", id, py::none()); }
   py::tuple operator()(const server::LogLine& line) const {
-    return py::make_tuple("log", 0, py::make_tuple(surrogate_escaped(line.event), surrogate_escaped(line.reason)));
+    py::dict told;
+    const auto tell = [&told](const char* name, const std::string& value) {
+      if (!value.empty()) told[name] = surrogate_escaped(value);
+    };
+    tell("event", line.event);
+    tell("reason", line.reason);
+    tell("code", line.code);
+    tell("request_id", line.request_id);
+    tell("trace_id", line.trace_id);
+    if (line.held_back != 0) told["held_back"] = line.held_back;
+    return py::make_tuple("log", 0, std::move(told));
   }
   py::tuple operator()(const server::Announcement& said) const {
     return py::make_tuple("presence", 0, to_bytes(said.message));

@@ -14,9 +14,17 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 std::string_view counter_name(Counter counter) {
   static constexpr std::array<std::string_view, kNamedCounters> kNames = {
-      "publishes", "publish_bytes", "replays", "history_reads", "follower_reads", "gaps",      "feed_overruns", "wakes",
-      "repairs",   "evictions",     "forgets", "slow_readers",  "spooled",        "forwarded", "spool_full"};
+      "publishes",      "publish_bytes", "deliveries",    "delivery_bytes", "replays",      "history_reads",
+      "follower_reads", "gaps",          "feed_overruns", "wakes",          "repairs",      "evictions",
+      "forgets",        "slow_readers",  "spooled",       "forwarded",      "spool_full",   "responses_1xx",
+      "responses_2xx",  "responses_3xx", "responses_4xx", "responses_5xx",  "worker_starts"};
   return kNames[static_cast<std::size_t>(counter)];
+}
+
+std::string_view timer_name(Timer timer) {
+  static constexpr std::array<std::string_view, kTimers> kNames = {"publish", "history", "delivery", "processor",
+                                                                   "append"};
+  return kNames[static_cast<std::size_t>(timer)];
 }
 
 std::size_t Counters::bucket_of(std::int64_t ns) {
@@ -33,17 +41,28 @@ std::int64_t Counters::bucket_end(std::size_t bucket) {
   return static_cast<std::int64_t>((5 + quarter) << (power - 2));
 }
 
-void Counters::add_time(Timer timer, std::int64_t ns) {
+void Counters::add_time(Timer timer, std::int64_t ns, std::uint64_t n) {
   WorkerSlot::Histogram& histogram = slot_->histograms[static_cast<std::size_t>(timer)];
   ns = std::max<std::int64_t>(ns, 0);
-  histogram.counts[bucket_of(ns)].fetch_add(1, kRelaxed);
-  histogram.sum_ns.fetch_add(static_cast<std::uint64_t>(ns), kRelaxed);
+  histogram.counts[bucket_of(ns)].fetch_add(n, kRelaxed);
+  histogram.sum_ns.fetch_add(static_cast<std::uint64_t>(ns) * n, kRelaxed);
 }
 
 std::uint64_t Counters::total(Counter counter) const {
   std::uint64_t sum = 0;
+  if (static_cast<std::size_t>(counter) < kAppCounters) {
+    for (std::size_t place = 0; place <= kMaxApps; ++place) sum += total_app(place, counter);
+    return sum;
+  }
   for (std::uint32_t i = 0; i < kMaxWorkers; ++i)
     sum += map_.worker(i).counters[static_cast<std::size_t>(counter)].load(kRelaxed);
+  return sum;
+}
+
+std::uint64_t Counters::total_app(std::size_t place, Counter counter) const {
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i)
+    sum += map_.worker(i).apps[place][static_cast<std::size_t>(counter)].load(kRelaxed);
   return sum;
 }
 

@@ -78,7 +78,9 @@ Gateway::Gateway(std::unique_ptr<Segment> segment, std::unique_ptr<LimitTable> l
       durability_(options.durability),
       clock_(options.clock),
       history_(*segment_),
-      counters_(segment_->map(), segment_->worker()) {
+      counters_(segment_->map(), segment_->worker()),
+      gauges_(*segment_),
+      apps_(*segment_) {
   configure(Access(), Rules());
   if (durability_ != Durability::interval) return;
   flusher_ = std::make_unique<Flusher>();
@@ -180,8 +182,7 @@ Result<Ack> Gateway::publish(std::string_view app, std::string_view channel, std
   if (append.replayed) {
     counters_.add(Counter::replays);
   } else {
-    counters_.add(Counter::publishes);
-    counters_.add(Counter::publish_bytes, append.envelope.size());
+    count_published(app, 1, append.envelope.size());
   }
   counters_.add_time(Timer::publish, clock_() - began);
   return append.ack();
@@ -245,28 +246,10 @@ Result<std::unique_ptr<Submission>> Gateway::serialised(std::string_view app, st
                          .user_id = sender.user_id,
                          .source_ip = sender.source_ip,
                          .idempotency_key = sender.idempotency_key,
+                         .traceparent = sender.traceparent,
                          .numbered = numbered},
                         ids_);
   return submission;
-}
-
-void Gateway::count(const Submission& submission) {
-  for (const Submission::Item& item : submission.items()) {
-    if (!item.status.ok()) counters_.add_refused(item.status.code());
-  }
-  for (const Append& append : submission.appends()) {
-    if (!append.status.ok()) {
-      counters_.add_refused(append.status.code());
-    } else if (append.replayed) {
-      counters_.add(Counter::replays);
-    } else {
-      counters_.add(Counter::publishes);
-      counters_.add(Counter::publish_bytes, append.envelope.size());
-      if (append.spooled) counters_.add(Counter::spooled);
-    }
-  }
-  counters_.add_time(Timer::publish, clock_() - submission.began_ns());
-  refund(submission);
 }
 
 Result<std::string> Gateway::publish_batch(std::string_view app, std::string_view body, bool ndjson,

@@ -21,10 +21,12 @@
 
 #include "core/access.hpp"
 #include "core/ack.hpp"
+#include "core/app_table.hpp"
 #include "core/columns.hpp"
 #include "core/counters.hpp"
 #include "core/event.hpp"
 #include "core/feed.hpp"
+#include "core/gauges.hpp"
 #include "core/history.hpp"
 #include "core/limit_table.hpp"
 #include "core/limits.hpp"
@@ -58,6 +60,7 @@ struct Sender {
   std::string_view idempotency_key = {};  // empty: none; at most kMaxIdempotencyKey bytes
   std::string_view source_ip = {};
   std::string_view user_id = {};
+  std::string_view traceparent = {};  // W3C Trace Context, checked; only the processor is told of it
 };
 
 // What a reader of history may ask for.
@@ -158,6 +161,9 @@ class Gateway {
     return status.ok() ? history_.announce(app, channel, payload) : status;
   }
   Counters& counters() { return counters_; }
+  Gauges& gauges() { return gauges_; }
+  // Which apps have counters of their own.
+  AppTable& apps() { return apps_; }
   const History& stored() const { return history_; }
   const Segment& segment() const { return *segment_; }
   Durability durability() const { return durability_; }
@@ -189,6 +195,7 @@ class Gateway {
   std::vector<Submission::Item> checked(std::string_view app, std::vector<Submission::Item> items) const;
   Result<std::unique_ptr<Submission>> serialised(std::string_view app, std::vector<Submission::Item> items,
                                                  const Sender& sender, std::int64_t began, bool numbered);
+  void count_published(std::string_view app, std::uint64_t events, std::uint64_t bytes);
   Result<std::string> append_all(Result<std::unique_ptr<Submission>> prepared);
   // The disk has everything, if the durability wants that.
   Status settle();
@@ -220,6 +227,8 @@ class Gateway {
   std::int64_t (*clock_)();
   History history_;
   Counters counters_;
+  Gauges gauges_;
+  AppTable apps_;
   EventIds ids_;
 
   std::atomic<const Config*> config_{nullptr};

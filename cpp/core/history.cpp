@@ -14,6 +14,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelease = std::memory_order_release;
 constexpr int kAttempts = 8;
+constexpr std::uint64_t kLooksForOldest = std::uint64_t{1} << 18;  // each of 8 bytes; more than a record has
 
 }  // namespace
 
@@ -353,6 +354,28 @@ std::size_t History::channels(std::string_view app) const {
     if (SegmentMap::live(ref.generation) && read_name(map_, ref, name) && app_of(name) == app) ++live;
   }
   return live;
+}
+
+TimeUs History::oldest() const {
+  // The tail lies anywhere in a record that is half overwritten. The next one is known by having its own position.
+  std::uint64_t position = map_.header().tail.load(kAcquire);
+  for (std::uint64_t looks = 0; looks < kLooksForOldest && position < head(); ++looks) {
+    const std::uint64_t run = map_.run(position);
+    if (run < sizeof(RecordHeader)) {
+      position += run;
+      continue;
+    }
+    const RecordHeader record = load_record(map_.log(position));
+    if (record.position != position || record.payload > run - sizeof(RecordHeader)) {
+      position += 8;
+      continue;
+    }
+    std::atomic_thread_fence(kAcquire);
+    const std::uint64_t tail = map_.header().tail.load(kRelaxed);
+    if (position >= tail && record.kind == RecordKind::event) return record.time_us;
+    position = std::max(position + record_bytes(record.payload), tail);
+  }
+  return 0;
 }
 
 std::size_t History::channels() const {

@@ -128,6 +128,8 @@ class History {
   std::size_t channels(std::string_view app) const;
   // Bytes of the log that hold something: what was appended and not overwritten yet.
   std::uint64_t log_used() const;
+  // The time of the oldest event whose record the log has, though its channel may show it no longer; 0: there is none.
+  TimeUs oldest() const;
   // Everything appended before this position is what sync() has to bring to the disk.
   std::uint64_t head() const { return map_.header().head.load(std::memory_order_acquire); }
 

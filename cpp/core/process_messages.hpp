@@ -26,6 +26,7 @@ struct ProcessEvent {
   std::string_view timestamp{};
   std::string_view user_id{};
   std::string_view source_ip{};
+  std::string_view traceparent{};
 };
 
 enum class VerdictKind : std::uint8_t { accept = 1, replace = 2, reject = 3 };

@@ -288,6 +288,8 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
         }
         // Whoever had the slot before may have died asleep.
         header.sleeping.fetch_and(~(std::uint64_t{1} << segment->worker_));
+        for (SharedU64& gauge : segment->map_.worker(segment->worker_).gauges)
+          gauge.store(0, std::memory_order_relaxed);
         segment->map_.worker(segment->worker_).incarnation.store(segment->incarnation_, std::memory_order_release);
         segment->notices_ = std::move(notices);
         segment->opened_ = true;

@@ -4,8 +4,10 @@
 //   0        +--------------------------------------------------------------------------+
 //            | Header          identity, geometry, locks, positions               4 KiB |
 //            +--------------------------------------------------------------------------+
-//            | WorkerSlot      x 64, one for each live worker: counters, histograms,    |
-//            |                 and what it is to be woken for                           |
+//            | WorkerSlot      x 64, one for each live worker: counters, gauges,        |
+//            |                 histograms, and what it is to be woken for               |
+//            +--------------------------------------------------------------------------+
+//            | AppSlots        the apps that have counters of their own                 |
 //            +--------------------------------------------------------------------------+
 //            | ChannelSlot     x max_channels: name, epoch, newest offset               |
 //            +--------------------------------------------------------------------------+
@@ -53,7 +55,7 @@ static_assert(SharedU32::is_always_lock_free && SharedU64::is_always_lock_free,
               "atomics in the file must be address-free");
 
 inline constexpr std::array<char, 8> kSegmentMagic = {'P', 'G', 'S', 'E', 'G', 'M', '\r', '\n'};
-inline constexpr std::uint32_t kSegmentVersion = 2;
+inline constexpr std::uint32_t kSegmentVersion = 3;
 inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint32_t kMaxWorkers = 64;
 inline constexpr std::uint64_t kMinLogBytes = 1 << 20;
@@ -107,8 +109,11 @@ struct Header {
 };
 
 inline constexpr std::size_t kCounters = 64;
-inline constexpr std::size_t kHistograms = 2;
+inline constexpr std::size_t kGauges = 16;
+inline constexpr std::size_t kHistograms = 8;
 inline constexpr std::size_t kBuckets = 128;
+inline constexpr std::size_t kAppCounters = 4;  // the first of all counters, each kept by app
+inline constexpr std::size_t kMaxApps = 64;     // with counters of their own
 inline constexpr std::size_t kWatchedBits = 8192;
 
 struct WorkerSlot {
@@ -118,6 +123,8 @@ struct WorkerSlot {
     SharedU64 sum_ns;
   };
   std::array<Histogram, kHistograms> histograms;
+  std::array<std::array<SharedU64, kAppCounters>, kMaxApps + 1> apps;  // by place in AppSlots; the last: all others
+  std::array<SharedU64, kGauges> gauges;  // of the worker that has the slot, while it lives
 
   SharedU64 incarnation;  // random, of the opener that has the slot or had it last
   // What its sleep is to be ended for (wake.hpp): everything, or channels whose name's hash has its bit here.
@@ -128,6 +135,19 @@ struct WorkerSlot {
 constexpr std::size_t watched_bit(std::uint64_t hash) {
   return hash % kWatchedBits;
 }
+
+// The apps whose counters are kept apart: the first that published or had readers since the file was made.
+struct AppSlots {
+  static constexpr std::size_t kPlaces = 4 * kMaxApps;
+  // Hash table with linear probing: 1 + the app's slot; 0: none. It is stored last, so whoever finds a slot by it may
+  // read that.
+  std::array<SharedU32, kPlaces> buckets;
+  struct Slot {
+    SharedU64 length;  // 0: free
+    std::array<char, kMaxAppLength> name;
+  };
+  std::array<Slot, kMaxApps> slots;
+};
 
 // One unbroken past of a channel.
 struct ChannelLife {
@@ -183,7 +203,6 @@ struct IdempotencySlot {
 static_assert(sizeof(pthread_mutex_t) <= 64);
 static_assert(sizeof(Geometry) == 32);
 static_assert(sizeof(Header) <= kPage && std::is_standard_layout_v<Header>);
-static_assert(sizeof(WorkerSlot) <= kPage);
 static_assert(sizeof(ChannelName) == 272);
 static_assert(sizeof(ChannelSlot) == 352 && std::is_standard_layout_v<ChannelSlot>);
 static_assert(sizeof(RecordHeader) == 48 && std::is_trivially_copyable_v<RecordHeader>);
@@ -192,17 +211,20 @@ static_assert(sizeof(IdempotencySlot) == 64 && std::is_trivially_copyable_v<Idem
 constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
+inline constexpr std::uint64_t kWorkerBytes = round_up(sizeof(WorkerSlot), kPage);
+inline constexpr std::uint64_t kAppBytes = round_up(sizeof(AppSlots), kPage);
 constexpr std::uint64_t record_bytes(std::uint64_t payload) {
   return round_up(sizeof(RecordHeader) + payload, 8);
 }
 
 // Where the parts of a file of this geometry begin, in bytes.
 struct SegmentParts {
-  std::uint64_t workers, channels, buckets, rings, idempotency, log, end;
+  std::uint64_t workers, apps, channels, buckets, rings, idempotency, log, end;
 
   explicit constexpr SegmentParts(const Geometry& g)
       : workers(kPage),
-        channels(workers + kMaxWorkers * kPage),
+        apps(workers + kMaxWorkers * kWorkerBytes),
+        channels(apps + kAppBytes),
         buckets(channels + round_up(std::uint64_t{g.max_channels} * sizeof(ChannelSlot), kPage)),
         rings(buckets + round_up(std::uint64_t{g.buckets} * sizeof(std::uint32_t), kPage)),
         idempotency(rings + round_up(std::uint64_t{g.max_channels} * g.ring_slots * sizeof(std::uint64_t), kPage)),
@@ -221,7 +243,8 @@ class SegmentMap {
 
   const Geometry& geometry() const { return geometry_; }
   Header& header() const { return *at<Header>(0); }
-  WorkerSlot& worker(std::uint32_t i) const { return *at<WorkerSlot>(parts_.workers + i * kPage); }
+  WorkerSlot& worker(std::uint32_t i) const { return *at<WorkerSlot>(parts_.workers + i * kWorkerBytes); }
+  AppSlots& apps() const { return *at<AppSlots>(parts_.apps); }
   ChannelSlot& channel(std::uint32_t i) const { return *(at<ChannelSlot>(parts_.channels) + i); }
   SharedU32& bucket(std::uint64_t i) const { return *(at<SharedU32>(parts_.buckets) + (i & (geometry_.buckets - 1))); }
   // The log position of the record with this offset.

@@ -27,6 +27,7 @@ Submission::Submission(std::vector<Stored> stored) : began_ns_(0), stored_(std::
 void Submission::serialise(const Origin& origin, EventIds& ids) {
   user_id_ = origin.user_id;
   source_ip_ = origin.source_ip;
+  traceparent_ = origin.traceparent;
   std::size_t expected = 0;
   for (const Item& item : items_) {
     expected += app_.size() + item.channel.size() + item.event.type.size() + item.event.data.size() + kEnvelopeWrapping;

@@ -60,13 +60,16 @@ class Submission {
     std::string_view user_id;
     std::string_view source_ip;
     std::string_view idempotency_key;  // empty: none
-    bool numbered = false;             // the key counts for each item on its own, by its number
+    std::string_view traceparent = {};
+    bool numbered = false;  // the key counts for each item on its own, by its number
   };
   void serialise(const Origin& origin, EventIds& ids);
 
   // Of those that published; empty: unknown.
   const std::string& user_id() const { return user_id_; }
   const std::string& source_ip() const { return source_ip_; }
+  // Which trace the request belongs to, as it was sent; empty: none.
+  const std::string& traceparent() const { return traceparent_; }
   // Puts other data into the event of an append, whose item this is. REQUIRES: they are strict JSON.
   void replace_data(std::size_t append, const Item& item, std::string_view data);
   // Before the engine is asked: refuses the items of appends that have a status, and takes these out.
@@ -87,6 +90,7 @@ class Submission {
   const std::int64_t began_ns_;
   std::string user_id_;
   std::string source_ip_;
+  std::string traceparent_;
   std::string envelopes_;
   std::deque<std::string> replaced_;  // envelopes
   std::vector<IdempotencyKey> keys_;

@@ -98,7 +98,8 @@ bool AppendWire::send() {
   written_ = 0;
   answered_ = answered_bytes_ = 0;
   for (std::size_t call = 0; call < calls_->size(); ++call) out_.append(calls_->command(call));
-  deadline_ = Clock::now() + answer_time_;
+  sent_at_ = Clock::now();
+  deadline_ = sent_at_ + answer_time_;
   if (!timer_runs_) wait_for_deadline();
   write();
   return true;
@@ -168,6 +169,7 @@ void AppendWire::read() {
 }
 
 void AppendWire::finish() {
+  gateway_.counters().add_time(core::Timer::append, std::chrono::nanoseconds(Clock::now() - sent_at_).count());
   if (!settle()) {
     leave({});
   } else {

@@ -84,6 +84,7 @@ class AppendWire {
 
   Waiting away_;
   std::shared_ptr<core::AppendCalls> calls_;  // null when nothing is away
+  Clock::time_point sent_at_;
   Clock::time_point deadline_;
   std::string out_;
   std::size_t written_ = 0;

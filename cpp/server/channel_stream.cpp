@@ -106,7 +106,7 @@ void ChannelStream::write_gap(std::string& out, Encoding encoding, const Gap& ga
   write_message(out, "gap", json);
 }
 
-void ChannelStream::append_event(std::uint64_t at, std::string_view envelope) {
+void ChannelStream::append_event(std::uint64_t at, std::string_view envelope, core::TimeUs time) {
   for (std::size_t i = 0; i < kEncodings; ++i) {
     Readers& to = readers[i];
     if (to.live.empty()) continue;
@@ -116,7 +116,7 @@ void ChannelStream::append_event(std::uint64_t at, std::string_view envelope) {
                                                                 std::count(envelope.begin(), envelope.end(), '\r'));
     write_event(to.frames.open_frame(envelope.size() + event_head_.size() + kWrapping + 8 * lines),
                 static_cast<Encoding>(i), epoch, at, envelope);
-    to.frames.commit(at, true);
+    to.frames.commit(at, true, time);
     to.behind = to.live.size();
   }
 }

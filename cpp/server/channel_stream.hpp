@@ -44,7 +44,7 @@ struct ChannelStream {
   ChannelStream(std::string_view the_app, std::string_view the_channel);
 
   // Each writes one frame to each encoding that has readers.
-  void append_event(std::uint64_t offset, std::string_view envelope);
+  void append_event(std::uint64_t offset, std::string_view envelope, core::TimeUs time = 0);
   void append_gap(const Gap& gap);
   // A Phoenix message to every socket; `payload` is JSON.
   void append_message(std::string_view event, std::string_view payload);
@@ -61,7 +61,8 @@ struct ChannelStream {
   std::uint64_t epoch = 0;  // the logs hold everything up to here
   std::uint64_t offset = 0;
   std::size_t subscriptions = 0;
-  bool dirty = false;  // there is news that was not read
+  std::size_t app_place = 0;  // among the counters by app
+  bool dirty = false;         // there is news that was not read
   std::array<Readers, kEncodings> readers;
 
  private:

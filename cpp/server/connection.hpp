@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "core/file_descriptor.hpp"
+#include "core/gauges.hpp"
 #include "server/clock.hpp"
 
 namespace polyglot::server {
@@ -36,7 +37,10 @@ class Connection : public std::enable_shared_from_this<Connection>,
   // come back at once.
   virtual void drain(std::int64_t at) = 0;
   virtual bool is_subscriber() const { return false; }
+  // Where it is counted while it is open.
+  virtual core::Gauge kind() const { return core::Gauge::http; }
   bool is_open() const { return socket_.valid(); }
+  std::size_t unsent() const { return out_.size(); }
   void close();
   // What the poller saw (EPOLLIN and so on).
   void on_events(std::uint32_t events);
@@ -62,7 +66,6 @@ class Connection : public std::enable_shared_from_this<Connection>,
   // Sends `rest`, which may be empty, as soon as the socket takes more, then calls on_sent. REQUIRES: !is_sending().
   void send_later(std::string_view rest);
   bool is_sending() const { return writing_; }
-  std::size_t unsent() const { return out_.size(); }
   // Bytes into `data`, 0 at the end of them, -1 when there are none now. An error counts as the end.
   std::ptrdiff_t receive(char* data, std::size_t size);
   // As receive() of one byte, which stays where it is.

@@ -19,8 +19,9 @@ std::string& FrameLog::open_frame(std::size_t size) {
   return blocks_.back().bytes;
 }
 
-void FrameLog::commit(std::uint64_t offset, bool is_event) {
-  marks_.push_back({end_, offset, is_event});
+void FrameLog::commit(std::uint64_t offset, bool is_event, std::int64_t time) {
+  marks_.push_back({end_, offset, is_event, events_, time});
+  if (is_event) ++events_;
   end_ = blocks_.back().begin + blocks_.back().bytes.size();
 }
 
@@ -52,6 +53,16 @@ std::string_view FrameLog::rest_of_frame(std::uint64_t position) const {
   const auto block = std::prev(std::upper_bound(blocks_.begin(), blocks_.end(), position,
                                                 [](std::uint64_t at, const Block& b) { return at < b.begin; }));
   return std::string_view(block->bytes).substr(position - block->begin, frame_end - position);
+}
+
+FrameLog::Events FrameLog::events_between(std::uint64_t from, std::uint64_t to) const {
+  if (from == to) return {0, 0};
+  auto first = mark_at(from);
+  const std::uint64_t before = first->events;
+  const std::uint64_t count = (to == end_ ? events_ : mark_at(to)->events) - before;
+  if (count == 0) return {0, 0};
+  while (!first->is_event) ++first;
+  return {count, first->time};
 }
 
 std::uint64_t FrameLog::offset_before(std::uint64_t position) const {

@@ -22,14 +22,21 @@ class FrameLog {
 
   // Where to write the next frame: append to it, then call commit. `size`: about how long it will be.
   std::string& open_frame(std::size_t size);
-  // The frame is complete. `offset`: of the newest event up to and with it; `is_event` tells it from other messages.
-  void commit(std::uint64_t offset, bool is_event);
+  // The frame is complete. `offset`: of the newest event up to and with it; `is_event` tells it from other messages;
+  // `time`: the event's, in microseconds since 1970.
+  void commit(std::uint64_t offset, bool is_event, std::int64_t time = 0);
 
   // Fills `parts` with what lies behind `from`, as much as there are parts for; returns how many were used and sets
   // `to` behind the last byte. REQUIRES: begin() <= from <= end().
   std::size_t gather(std::uint64_t from, iovec* parts, std::size_t count, std::uint64_t& to) const;
   // The rest of the frame that `position` lies in; empty at the beginning of a frame, or at the end.
   std::string_view rest_of_frame(std::uint64_t position) const;
+  struct Events {
+    std::uint64_t count;
+    std::int64_t oldest;  // time of the first one; 0: there is none
+  };
+  // What lies between two frames' beginnings. REQUIRES: begin() <= from <= to <= end().
+  Events events_between(std::uint64_t from, std::uint64_t to) const;
   // The newest event's offset before `position`. REQUIRES: begin() <= position, and the log is not empty.
   std::uint64_t offset_before(std::uint64_t position) const;
   // The beginning of the newest event; end() when there is none.
@@ -48,6 +55,8 @@ class FrameLog {
     std::uint64_t begin;
     std::uint64_t offset;
     bool is_event;
+    std::uint64_t events;  // before it, since the log began
+    std::int64_t time;
   };
   // The mark of the frame that `position` lies in. REQUIRES: begin() <= position < end().
   std::deque<Mark>::const_iterator mark_at(std::uint64_t position) const;
@@ -55,6 +64,7 @@ class FrameLog {
   std::deque<Block> blocks_;
   std::deque<Mark> marks_;
   std::uint64_t end_ = 0;
+  std::uint64_t events_ = 0;
 };
 
 }  // namespace polyglot::server

@@ -9,10 +9,13 @@
 #include <ostream>  // Boost 1.74 forgets it
 #include <system_error>
 
+#include "server/clock.hpp"
 #include "server/http_text.hpp"
 
 namespace polyglot::server {
 namespace {
+
+constexpr std::int64_t kLogTime = 1000;  // milliseconds between lines of a kind
 
 bool is_field_char(char c) {
   return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
@@ -75,6 +78,26 @@ void Handoff::ask(std::variant<Question, Follow> what, Decide decide) {
   const std::uint64_t id = ++last_id_;
   decisions_.emplace(id, std::move(decide));
   std::visit([&](auto& content) { push({id, std::move(content)}); }, what);
+}
+
+void Handoff::log(LogLine line) {
+  Held& held = held_[line.event + '/' + line.code];
+  held.last = std::move(line);
+  ++held.lines;
+  if (clock_ms() >= held.until) write(held);
+}
+
+void Handoff::log_held_back() {
+  const std::int64_t now = clock_ms();
+  for (auto& [kind, held] : held_) {
+    if (held.lines != 0 && now >= held.until) write(held);
+  }
+}
+
+void Handoff::write(Held& held) {
+  held.until = clock_ms() + kLogTime;
+  held.last.held_back = std::exchange(held.lines, 0) - 1;
+  push({0, std::exchange(held.last, {})});
 }
 
 void Handoff::push(HandoffJob job) {

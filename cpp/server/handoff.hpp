@@ -66,10 +66,14 @@ struct Room {};
 // The client of this reply is gone.
 struct Gone {};
 
-// A line for the log.
+// A line for the log. What is empty is not known.
 struct LogLine {
   std::string event;
   std::string reason;
+  std::string code = {};
+  std::string request_id = {};
+  std::string trace_id = {};
+  std::uint64_t held_back = 0;  // lines like it that were not written since the last one
 };
 
 // To be told to the other workers, behind what was announced before.
@@ -120,7 +124,10 @@ class Handoff {
   void ask(std::variant<Question, Follow> what, Decide decide);
   void unfollow(Unfollow channel) { push({0, std::move(channel)}); }
   void tell_room(std::uint64_t id) { push({id, Room{}}); }
-  void log(std::string event, std::string reason) { push({0, LogLine{std::move(event), std::move(reason)}}); }
+  // Of lines with the same event and code one a second is written; what was held back is said by the next one.
+  void log(LogLine line);
+  // To be called now and then: says what was held back when no other line like it came.
+  void log_held_back();
   void announce(std::string message) { push({0, Announcement{std::move(message)}}); }
   // Nobody waits for this reply any more; what comes of it is dropped, and the application is told.
   void forget(std::uint64_t id) {
@@ -136,13 +143,20 @@ class Handoff {
   void decide(std::uint64_t id, Verdict verdict);
 
  private:
+  struct Held {
+    std::int64_t until = 0;  // clock_ms
+    LogLine last = {};
+    std::uint64_t lines = 0;
+  };
   void push(HandoffJob job);
+  void write(Held& held);
 
   boost::asio::io_context& io_;
   int fd_;
   std::uint64_t last_id_ = 0;
   std::unordered_map<std::uint64_t, Reply> replies_;
   std::unordered_map<std::uint64_t, Decide> decisions_;
+  std::unordered_map<std::string, Held> held_;  // by event and code, of which there are few
   std::mutex mutex_;
   std::vector<HandoffJob> jobs_;
 };

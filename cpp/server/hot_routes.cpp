@@ -1,5 +1,7 @@
 #include "server/hot_routes.hpp"
 
+#include "server/trace_parent.hpp"
+
 namespace polyglot::server {
 namespace {
 
@@ -97,6 +99,7 @@ core::Sender HotRoutes::sender_of(const HttpRequest& request, const SourceAddres
   core::Sender sender;
   sender.idempotency_key = request.value(Field::idempotency_key);
   sender.source_ip = peer.address;
+  sender.traceparent = traceparent_of(request);
   if (peer.trusted && request.has(Field::forwarded_for)) {
     forwarded = source_.of(peer, request.value(Field::forwarded_for));
     sender.source_ip = forwarded;

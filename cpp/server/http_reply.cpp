@@ -22,8 +22,9 @@ void append_number(std::string& out, std::uint64_t number) {
 
 }  // namespace
 
-ReplyWriter::ReplyWriter(const std::vector<std::string>& cors_origins)
-    : origins_(cors_origins),
+ReplyWriter::ReplyWriter(const std::vector<std::string>& cors_origins, core::Counters* counters)
+    : counters_(counters),
+      origins_(cors_origins),
       any_origin_(std::find(cors_origins.begin(), cors_origins.end(), "*") != cors_origins.end()) {}
 
 void ReplyWriter::append_head(std::string& out, std::string_view status, const Recipient& recipient) {
@@ -46,6 +47,7 @@ void ReplyWriter::append_head(std::string& out, std::string_view status, const R
 }
 
 void ReplyWriter::append_fields(std::string& out, const Reply& reply, const Recipient& recipient) {
+  if (counters_ != nullptr) counters_->add_response(reply.status);
   if (reply.status == 200) {
     append_head(out, "200 OK", recipient);
   } else {

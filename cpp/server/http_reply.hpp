@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/counters.hpp"
 #include "core/status.hpp"
 
 namespace polyglot::server {
@@ -31,8 +32,9 @@ struct Recipient {
 
 class ReplyWriter {
  public:
-  // Origins whose pages may read replies; "*" among them allows any, none: no CORS fields at all.
-  explicit ReplyWriter(const std::vector<std::string>& cors_origins);
+  // Origins whose pages may read replies; "*" among them allows any, none: no CORS fields at all. `counters`: where
+  // replies are counted by their status, those apart that begin with append_head.
+  explicit ReplyWriter(const std::vector<std::string>& cors_origins, core::Counters* counters = nullptr);
 
   void append(std::string& out, const Reply& reply, const Recipient& recipient);
   // The status as a problem document (RFC 9457); `fields` as in Reply.
@@ -46,6 +48,7 @@ class ReplyWriter {
  private:
   void append_fields(std::string& out, const Reply& reply, const Recipient& recipient);
 
+  core::Counters* counters_;
   std::vector<std::string> origins_;
   bool any_origin_ = false;
   std::time_t date_of_ = 0;

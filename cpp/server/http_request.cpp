@@ -52,6 +52,8 @@ std::size_t known_field(http::field name, boost::beast::string_view text) {
   switch (text.size()) {
     case 9:
       return is("x-api-key") ? static_cast<std::size_t>(Field::api_key) : kNone;
+    case 11:
+      return is("traceparent") ? static_cast<std::size_t>(Field::traceparent) : kNone;
     case 12:
       return is("x-request-id") ? static_cast<std::size_t>(Field::request_id) : kNone;
     case 13:

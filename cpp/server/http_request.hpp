@@ -60,6 +60,7 @@ enum class Field : std::uint8_t {
   api_key,
   idempotency_key,
   request_id,
+  traceparent,
   forwarded_for,
   forwarded_proto,
   last_event_id,

@@ -295,23 +295,6 @@ void HttpSession::answer(std::string_view body) {
   loop().replies.append(loop().output, reply, recipient());
 }
 
-void HttpSession::answer_problem(const Status& status) {
-  loop().gateway.counters().add_refused(status.code());
-  if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
-  loop().replies.append_problem(loop().output, status, recipient(), problem_fields(status));
-}
-
-std::string HttpSession::problem_fields(const Status& status) const {
-  if (status.code() != Code::rate_limited || !routed_.takes_events) return {};
-  return loop().hot_routes.rate_limit_fields(routed_.app);
-}
-
-void HttpSession::refuse(const Status& status) {
-  keep_alive_ = false;
-  answer_problem(status);
-  ends_ = true;
-}
-
 bool HttpSession::may_repeat() const {
   // Where these go depends on nothing but their heads.
   return native_ && routed_.takes_events && !request_->has_chunked_body() && request_->head_size() <= kMaxKnownHead;
@@ -368,12 +351,6 @@ void HttpSession::on_closed() {
   if (application_ == 0) return;
   loop().handoff.forget(application_);
   application_ = 0;
-}
-
-void HttpSession::give_up_late(const Status& status) {
-  loop().output.clear();
-  refuse(status);
-  flush();
 }
 
 void HttpSession::look_at_clock(std::int64_t now) {

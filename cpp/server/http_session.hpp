@@ -64,11 +64,19 @@ class HttpSession final : public Connection {
   bool welcome_body();
   std::size_t body_limit() const;
   void answer(std::string_view body);
-  void answer_problem(const core::Status& status);
   // What a refusal says beside the status.
   std::string problem_fields(const core::Status& status) const;
   bool takes();
   bool is_presence_by_token() const;
+
+  // http_session_refusal.cpp
+  void answer_problem(const core::Status& status);
+  // Counts it, and logs it when the gateway is at fault. `trace` may be empty.
+  void tell_refused(const core::Status& status, std::string_view request_id, std::string_view trace);
+  // Of the request that is under way.
+  std::string_view trace_id() const;
+  void refuse(const core::Status& status);
+  void give_up_late(const core::Status& status);
 
   // http_session_application.cpp
   void hand_off(std::string_view body);
@@ -101,8 +109,6 @@ class HttpSession final : public Connection {
   core::Status admit(Identity& identity, const Verdict& verdict);
   void remember_recipient();
 
-  void refuse(const core::Status& status);
-  void give_up_late(const core::Status& status);
   // Whether the next request may begin with this one's head, and then be known by it.
   bool may_repeat() const;
   void finish_request();
@@ -147,6 +153,7 @@ class HttpSession final : public Connection {
   void (HttpSession::*after_sending_)() = nullptr;
   std::string later_id_;
   std::string later_origin_;
+  std::string later_trace_id_;
   std::uint64_t application_ = 0;  // id of the request that the application has
 };
 

@@ -62,8 +62,7 @@ void HttpSession::answer_later(const Reply& reply) {
 void HttpSession::refuse_later(const Status& status) {
   loop().output.clear();
   if (loop().draining) keep_alive_ = false;
-  loop().gateway.counters().add_refused(status.code());
-  if (core::code_info(status.code()).http_status >= 500) loop().handoff.log("refused", status.message());
+  tell_refused(status, later_id_, later_trace_id_);
   loop().replies.append_problem(loop().output, status,
                                 {later_id_, later_origin_, false, keep_alive_, request_->version()},
                                 problem_fields(status));

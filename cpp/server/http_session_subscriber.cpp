@@ -242,6 +242,7 @@ void HttpSession::remember_recipient() {
   const Recipient now = recipient();
   later_id_ = now.request_id;
   later_origin_ = now.origin;
+  later_trace_id_ = trace_id();
 }
 
 }  // namespace polyglot::server

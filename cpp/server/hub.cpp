@@ -37,7 +37,11 @@ Subscription::~Subscription() {
 }
 
 Hub::Hub(boost::asio::io_context& io, core::Gateway& gateway)
-    : io_(io), gateway_(gateway), feed_(open_feed(gateway)), wakes_(io, dup(feed_->fd())) {
+    : io_(io),
+      gateway_(gateway),
+      deliveries_(gateway.counters()),
+      feed_(open_feed(gateway)),
+      wakes_(io, dup(feed_->fd())) {
   feed_->watch_all(false);
   wait();
 }
@@ -87,6 +91,7 @@ core::Result<Hub::Start> Hub::subscribe(Subscriber& subscriber, std::string_view
     }
     made->epoch = page_.epoch;
     made->offset = page_.last;
+    made->app_place = gateway_.apps().place(app);
     stream = made.get();
     streams_.emplace(core::place_of(app, channel), std::move(made));
     if (on_stream) on_stream(*stream, true);
@@ -185,7 +190,7 @@ bool Hub::pull(ChannelStream& stream) {
       stream.append_gap(gap);
     }
     for (const core::HistoryItem& item : page_.items) {
-      stream.append_event(item.offset, text_of(page_, item));
+      stream.append_event(item.offset, text_of(page_, item), item.time);
       stream.offset = item.offset;
     }
     more = stream.offset < page_.last && !page_.items.empty();
@@ -239,12 +244,16 @@ void Hub::catch_up(Subscription& subscription, std::string& alone) {
     stream.write_message(alone, "epoch", epoch_json(page_.epoch));
   }
   subscription.epoch_ = page_.epoch;
+  const std::size_t bytes_before = alone.size();
+  std::uint64_t events = 0;
   for (const core::HistoryItem& item : page_.items) {
     // From here on the log has them.
     if (page_.epoch == stream.epoch && item.offset > stream.offset) break;
     stream.write_event(alone, subscription.encoding_, page_.epoch, item.offset, text_of(page_, item));
     subscription.offset_ = item.offset;
+    ++events;
   }
+  deliveries_.add(stream.app_place, events, alone.size() - bytes_before, 0);
   if (subscription.epoch_ == stream.epoch && subscription.offset_ == stream.offset) {
     go_live(subscription, subscription.frames().end());
     subscription.subscriber_.went_live(subscription);
@@ -254,6 +263,8 @@ void Hub::catch_up(Subscription& subscription, std::string& alone) {
 void Hub::advance(Subscription& subscription, std::uint64_t position) {
   ChannelStream::Readers& readers = subscription.readers();
   const bool was_behind = subscription.cursor_ != readers.frames.end();
+  const FrameLog::Events sent = readers.frames.events_between(subscription.cursor_, position);
+  deliveries_.add(subscription.stream_.app_place, sent.count, position - subscription.cursor_, sent.oldest);
   subscription.cursor_ = position;
   if (was_behind && position == readers.frames.end() && --readers.behind == 0) readers.frames.clear();
 }
@@ -298,11 +309,24 @@ void Hub::take_turn() {
     round_.pop_front();
     subscriber.serve();
   }
+  if (deliveries_.has_some()) deliveries_.flush(core::system_time_ns() / 1000);
   if (round_.empty()) {
     pulled_ = 0;
     if (!dirty_.empty()) schedule_poll();
   }
   if (!nobody_waits()) schedule_turn();
+}
+
+Hub::Load Hub::load() const {
+  Load load{};
+  for (const auto& [place, stream] : streams_) {
+    load.subscriptions += stream->subscriptions;
+    for (const ChannelStream::Readers& readers : stream->readers) {
+      if (readers.behind == 0) continue;
+      for (const Subscription* reader : readers.live) load.waiting_bytes += readers.frames.end() - reader->cursor_;
+    }
+  }
+  return load;
 }
 
 void Hub::go_live(Subscription& subscription, std::uint64_t cursor) {

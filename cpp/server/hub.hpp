@@ -24,6 +24,7 @@
 
 #include "core/epoch.hpp"
 #include "core/gateway.hpp"
+#include "server/delivery_meter.hpp"
 #include "server/subscription.hpp"
 
 namespace polyglot::server {
@@ -73,6 +74,12 @@ class Hub {
   // What was written into a stream's logs is to go out.
   void tell(ChannelStream& stream);
 
+  struct Load {
+    std::uint64_t subscriptions;
+    std::uint64_t waiting_bytes;  // written for them and not sent yet
+  };
+  Load load() const;
+
   std::function<void(const std::vector<core::FeedMessage>&, bool overrun)> on_messages;
   // A channel's first subscriber has come, or its last one has gone.
   std::function<void(const ChannelStream&, bool begins)> on_stream;
@@ -114,6 +121,7 @@ class Hub {
 
   boost::asio::io_context& io_;
   core::Gateway& gateway_;
+  DeliveryMeter deliveries_;
   std::unique_ptr<core::Feed> feed_;
   boost::asio::posix::stream_descriptor wakes_;
   std::unordered_map<std::string, std::unique_ptr<ChannelStream>> streams_;  // by "app/channel"

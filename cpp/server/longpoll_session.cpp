@@ -158,6 +158,12 @@ void LongPollSessions::look_at_clock(std::int64_t now) {
   }
 }
 
+std::size_t LongPollSessions::waiting_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [token, session] : sessions_) bytes += session->waiting_bytes();
+  return bytes;
+}
+
 void LongPollSessions::end_all() {
   for (const auto& [token, session] : std::exchange(sessions_, {})) session->end();
 }

@@ -34,6 +34,8 @@ class LongPollSession final : public Subscriber,
   LongPollSession(Loop& loop, Identity identity, std::string token);
 
   const std::string& token() const { return token_; }
+  // Bytes that wait for the client's next request.
+  std::size_t waiting_bytes() const { return messages_.size(); }
   // Answers as soon as there are messages, or when the time is over. A request that waits already is answered first.
   void poll(Answer answer);
   // Whoever waited is gone; its messages wait for the next one.
@@ -77,6 +79,9 @@ class LongPollSessions {
   static bool parse_token(std::string_view token, std::uint32_t& worker);
   void look_at_clock(std::int64_t now);
   void end_all();
+  std::size_t size() const { return sessions_.size(); }
+  // Of all of them.
+  std::size_t waiting_bytes() const;
 
  private:
   std::uint32_t worker_;

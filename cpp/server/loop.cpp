@@ -13,7 +13,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       appends(io),
       append_wire(io, gateway, appends),
       processing(io, gateway, options.most_processed),
-      replies(options.cors_origins),
+      replies(options.cors_origins, &gateway.counters()),
       source(options.trusted_proxies),
       hub(io, gateway),
       publishing(io, gateway, hub, processing, appends, options.processes, options.engine_elsewhere),

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <system_error>
@@ -62,7 +63,7 @@ void Server::run() {
       return;
     } catch (const std::exception& error) {
       // Memory is short, most likely; the connection that asked for it was dropped on the way here.
-      loop_.handoff.log("the server's thread failed", error.what());
+      loop_.handoff.log({"the server's thread failed", error.what()});
     }
   }
 }
@@ -82,6 +83,26 @@ void Server::tick() {
   loop_.longpolls.look_at_clock(clock_ms());
   loop_.hub.look();
   loop_.presence.look(clock_ms());
+  loop_.handoff.log_held_back();
+  show_gauges();
+}
+
+void Server::show_gauges() {
+  std::array<std::uint64_t, core::kNamedGauges> open{};
+  const Hub::Load load = loop_.hub.load();
+  std::uint64_t waiting = load.waiting_bytes + loop_.longpolls.waiting_bytes();
+  for (const Connection& connection : loop_.connections) {
+    if (!connection.is_open()) continue;
+    ++open[static_cast<std::size_t>(connection.kind())];
+    if (connection.is_subscriber()) waiting += connection.unsent();
+  }
+  core::Gauges& gauges = loop_.gateway.gauges();
+  for (const auto kind : {core::Gauge::websocket, core::Gauge::sse, core::Gauge::http}) {
+    gauges.set(kind, open[static_cast<std::size_t>(kind)]);
+  }
+  gauges.set(core::Gauge::longpoll, loop_.longpolls.size());
+  gauges.set(core::Gauge::subscriptions, load.subscriptions);
+  gauges.set(core::Gauge::queue_bytes, waiting);
 }
 
 void Server::look_at_clocks() {

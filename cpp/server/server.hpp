@@ -58,6 +58,7 @@ class Server {
   void run();
   void tick();
   void look_at_clocks();
+  void show_gauges();
 
   Loop loop_;
   std::vector<std::unique_ptr<Listener>> listeners_;

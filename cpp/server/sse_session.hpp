@@ -36,6 +36,7 @@ class SseSession final : public SubscriberConnection {
   // Sends the head and the position, and subscribes. Errors as Hub::subscribe and Gateway::hold; nothing was sent then.
   core::Status start(const SseRequest& request, std::string_view head);
   void drain(std::int64_t at) override;
+  core::Gauge kind() const override { return core::Gauge::sse; }
   void serve() override;
   void too_slow(Subscription& subscription) override;
   void went_live(Subscription&) override {}

@@ -29,6 +29,7 @@ class WebSocketSession final : public SubscriberConnection, public PhoenixTransp
   // Sends the answer to the handshake; `input` is what came behind it.
   void start(std::string_view head, std::string& input);
   void drain(std::int64_t at) override;
+  core::Gauge kind() const override { return core::Gauge::websocket; }
   void too_slow(Subscription& subscription) override;
   void went_live(Subscription& subscription) override { phoenix_.on_live(subscription); }
 

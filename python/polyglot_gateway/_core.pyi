@@ -481,7 +481,14 @@ class Gateway:
         """Append its events here; what became of each is written into it. StorageError when the disk refuses."""
 
     def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Ack: ...
     def publish_batch(
         self,
@@ -491,12 +498,26 @@ class Gateway:
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> bytes: ...
     def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> bytes: ...
     def prepare(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Submission:
         """As publish, up to where the event would be appended here."""
 
@@ -508,9 +529,16 @@ class Gateway:
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> Submission: ...
     def prepare_broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Submission: ...
     def restore(self, events: list[tuple[str, str, bytes, int, bytes, int, bytes]]) -> Submission:
         """Events to be appended as they are: app, channel, id, time, idempotency key, hash of the event, envelope.
@@ -560,19 +588,40 @@ class Gateway:
         """Count one refused request in the segment's counters."""
 
     def count(self, name: str, n: int) -> None:
-        """Add to a counter. KeyError when there is none of this name."""
+        """Add to a counter that is not kept by app. KeyError when there is none of this name."""
+
+    def count_time(self, name: str, seconds: float) -> None:
+        """Add to one of the latencies. KeyError when there is none of this name."""
+
+    def count_response(self, status: int) -> None:
+        """Count an HTTP response by the class of its status."""
+
+    def count_delivered(self, app: str, events: int, bytes: int) -> None:
+        """Count events that went to a subscriber."""
+
+    def set_gauge(self, name: str, value: int) -> None:
+        """Say what this worker has at the moment. KeyError when there is no gauge of this name."""
+
+    def apps(self) -> dict[str, dict[str, int]]:
+        """The counters that are kept by app, of all workers; "" has those of apps that have none of their own."""
+
+    def gauges(self) -> dict[str, int]:
+        """Sums over the living workers; "started" is the oldest's, and "workers" how many serve."""
 
     def counters(self) -> dict[str, int]:
         """Totals of all workers, living and dead; refusals as "refused.<code>"."""
 
     def latencies(self) -> dict[str, tuple[list[float], list[int], float]]:
-        """Per operation ("publish", "history"): bounds of the buckets in seconds, counts per bucket, sum in seconds.
+        """Per stage (core/counters.hpp, Timer): bounds of the buckets in seconds, counts per bucket, sum in seconds.
 
         There is one more count than bounds: of what was slower than the last bound.
         """
 
-    def segment(self) -> dict[str, int]:
-        """How full it is: channels, max_channels, log_bytes, log_used, idempotency_keys, workers, file_bytes."""
+    def segment(self) -> dict[str, float]:
+        """How full it is: channels, max_channels, log_bytes, log_used, idempotency_keys, workers, file_bytes.
+
+        And "oldest", the time of the oldest event in the log, in seconds since 1970; 0 when there is none.
+        """
 
     def notices(self) -> list[str]:
         """What opening the segment had to repair or set aside, one sentence each; empty when all was well."""

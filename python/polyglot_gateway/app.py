@@ -20,10 +20,12 @@ from polyglot_gateway.engine.spool_file import waiting
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.loading import load_function
 from polyglot_gateway.ops.health import Health
-from polyglot_gateway.ops.logs import configure_logs
+from polyglot_gateway.ops.logs import configure_logs, set_log_level
 from polyglot_gateway.ops.metrics import Metrics
+from polyglot_gateway.ops.vitals import Vitals
 from polyglot_gateway.processor.base import UNBROKEN, Processor
 from polyglot_gateway.processor.publisher import ProcessingPublisher
+from polyglot_gateway.processor.timed import TimedProcessor
 from polyglot_gateway.realtime.event_stream import EventStreams
 from polyglot_gateway.realtime.hub import Hub
 from polyglot_gateway.settings import Settings, load_settings
@@ -124,8 +126,21 @@ class Application:
         self.settings = settings
         hook = None if settings.authorize is None else load_function("authorize", settings.authorize)
         self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
-        self.processor = open_processor(settings)
+        processor = open_processor(settings)
         self.engine = engine = open_engine(settings)
+        self.processor = (
+            None
+            if processor is None
+            else TimedProcessor(processor, lambda seconds: engine.gateway.count_time("processor", seconds))
+        )
+        self._native = False
+        self._vitals = Vitals(
+            engine.gateway.set_gauge,
+            engine=lambda: engine.ready() + engine.degraded(),
+            processor=lambda: self.processor.ready() if self.processor is not None else [],
+            breaker=self._breaker,
+            streams=lambda: None if self._native else self.hub.count(),
+        )
         self.remote = cast("RedisEngine", engine) if settings.redis() else None
         self.hub = Hub(engine.follow)
         health = Health(
@@ -139,11 +154,14 @@ class Application:
         self.falcon = gateway.create_app(
             engine,
             engine,
-            EventStreams(engine, self.hub, hold=engine.gateway.hold),
+            EventStreams(
+                engine, self.hub, hold=engine.gateway.hold, count_delivered=engine.gateway.count_delivered
+            ),
             count_refused=engine.count_refused,
+            count_response=engine.gateway.count_response,
             ready=self._reasons,
             health=health.report,
-            metrics=Metrics(engine, version=_core.__version__, breaker=self._breaker).exposition,
+            metrics=self._metrics,
             breaker=self._breaker,
             version=_core.__version__,
             publisher=ProcessingPublisher(engine, self.processor) if self.processor else None,
@@ -153,6 +171,9 @@ class Application:
             trusted_proxies=settings.trusted_proxies,
             console=settings.console,
         )
+        self._exposition = Metrics(
+            engine, version=_core.__version__, ready=self._reasons, is_native=lambda: self._native
+        ).exposition
         for notice in engine.notices():
             _log.warning(notice)
 
@@ -166,6 +187,7 @@ class Application:
         Args:
             max_connections: More wait until others have gone.
         """
+        self._native = True
         return _core.Server(
             self.engine.gateway,
             max_batch_bytes=self.settings.max_batch_bytes,
@@ -179,14 +201,25 @@ class Application:
         )
 
     def reload(self) -> None:
-        """Read apps, keys, channel rules and limits again; requests under way and open streams are not disturbed.
+        """Read apps, keys, channel rules, limits and the log level again; requests and open streams are not disturbed.
 
         Raises:
             SettingsError: Something is wrong; what held before still holds.
         """
         settings = self.settings.reread()
         self.engine.configure(settings.access(), settings.rules(), settings.limits())
+        if settings.log_level != self.settings.log_level:
+            set_log_level(settings.log_level)
+            _log.info(f"logs from {settings.log_level} on")
         self.settings = settings
+
+    def count_start(self) -> None:
+        """Count that this worker begins to serve."""
+        self.engine.gateway.count("worker_starts", 1)
+
+    def tell(self) -> None:
+        """Say how this worker is, for the metrics that any worker may be asked for; to be called once a second."""
+        self._vitals.tell()
 
     def drain(self) -> None:
         """End all event streams and say on /ready that this worker stops; other requests are still answered."""
@@ -203,6 +236,11 @@ class Application:
         """Why requests should not be sent here."""
         stopping = ["This worker is shutting down."] if self.hub.draining else []
         return stopping + self.engine.ready() + (self.processor.ready() if self.processor is not None else [])
+
+    def _metrics(self, accept: str) -> tuple[bytes, str]:
+        """As Metrics.exposition, with how this worker is right now."""
+        self.tell()
+        return self._exposition(accept)
 
     def _breaker(self) -> dict[str, Any]:
         """The state of the breakers before the processor, as this worker has them."""

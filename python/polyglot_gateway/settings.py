@@ -305,18 +305,18 @@ class Settings(ProcessorSettings, RedisSettings):
         )
 
     def with_apps_of(self, fresh: Settings) -> Settings:
-        """These settings with the apps of `fresh`; all others stay as they are, because they need a restart.
+        """These settings with the apps and the log level of `fresh`; all others stay as they are: they need a restart.
 
         Raises:
             SettingsError: The apps do not go with the settings that stay.
         """
-        settings = self.model_copy(update={"apps": fresh.apps})
+        settings = self.model_copy(update={"apps": fresh.apps, "log_level": fresh.log_level})
         if wrong := settings._wrong_together():
             raise SettingsError("\n".join(wrong))
         return settings
 
     def reread(self) -> Settings:
-        """These settings with the apps that polyglot.toml gives now.
+        """These settings with the apps and the log level that polyglot.toml gives now.
 
         Raises:
             SettingsError: Something is wrong, be it used now or at the next start.

@@ -145,7 +145,7 @@ def test_every_line_of_the_env_example_is_a_setting():
 def test_the_tour_passes_through_every_room_of_the_server():
     text = (ROOT / "ARCHITECTURE.md").read_text()
     rooms = text.partition("**The rooms**")[2].partition("**Falcon**")[0]
-    listed = set(re.findall(r"`(\w+)`", rooms)) - {"_append", "_application", "_subscriber", "_longpoll"}
+    listed = set(re.findall(r"`(\w+)`", rooms)) - {"_append", "_application", "_subscriber", "_longpoll", "_refusal"}
     assert listed == {header.stem for header in (ROOT / "cpp" / "server").glob("*.hpp")}
 
 

@@ -61,6 +61,13 @@ TEST(CountersNameTest, EveryCounterHasANameOfItsOwn) {
   EXPECT_EQ(counter_name(Counter::forgets), "forgets");
 }
 
+TEST(CountersNameTest, EveryTimerHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < kTimers; ++i) names.insert(timer_name(static_cast<Timer>(i)));
+  EXPECT_EQ(names.size(), kTimers);
+  EXPECT_FALSE(names.contains(""));
+}
+
 class CountersTest : public ::testing::Test {
  protected:
   std::unique_ptr<Segment> open() { return open_segment(small_options(folder_.path())); }
@@ -73,8 +80,8 @@ class CountersTest : public ::testing::Test {
 TEST_F(CountersTest, BeginAtZero) {
   const Counters counters = of(*segment_);
   for (std::size_t i = 0; i < kCounters; ++i) EXPECT_EQ(counters.total(static_cast<Counter>(i)), 0U) << i;
-  for (const Timer timer : {Timer::publish, Timer::history}) {
-    const auto histogram = counters.total(timer);
+  for (std::size_t timer = 0; timer < kTimers; ++timer) {
+    const auto histogram = counters.total(static_cast<Timer>(timer));
     EXPECT_EQ(histogram.sum_ns, 0U);
     EXPECT_EQ(std::accumulate(histogram.counts.begin(), histogram.counts.end(), std::uint64_t{0}), 0U);
   }
@@ -83,18 +90,19 @@ TEST_F(CountersTest, BeginAtZero) {
 TEST_F(CountersTest, TotalsAreThoseOfAllOpenersTheClosedToo) {
   const auto other = open();
   auto closing = open();
-  of(*segment_).add(Counter::publishes);
-  of(*other).add(Counter::publishes, 10);
-  of(*closing).add(Counter::publishes, 100);
+  of(*segment_).add_app(0, Counter::publishes);
+  of(*other).add_app(7, Counter::publishes, 10);
+  of(*closing).add_app(kMaxApps, Counter::publishes, 100);
   of(*closing).add(Counter::gaps);
   EXPECT_EQ(of(*segment_).total(Counter::publishes), 111U);
   closing.reset();
   EXPECT_EQ(of(*segment_).total(Counter::publishes), 111U);
   // It takes over the slot of the one that left, and what is counted there.
   const auto next = open();
-  of(*next).add(Counter::publishes, 1000);
+  of(*next).add_app(7, Counter::publishes, 1000);
   for (const Segment* segment : {segment_.get(), other.get(), next.get()}) {
     EXPECT_EQ(of(*segment).total(Counter::publishes), 1111U);
+    EXPECT_EQ(of(*segment).total_app(7, Counter::publishes), 1010U);
     EXPECT_EQ(of(*segment).total(Counter::gaps), 1U);
     EXPECT_EQ(of(*segment).total(Counter::replays), 0U);
   }
@@ -132,6 +140,23 @@ TEST_F(CountersTest, TimesGoIntoTheirBucketOfTheirTimer) {
   const auto history = of(*segment_).total(Timer::history);
   EXPECT_EQ(history.counts[0], 2U);
   EXPECT_EQ(history.sum_ns, 0U);
+}
+
+TEST_F(CountersTest, TheSameTimeMayBeAddedForMany) {
+  of(*segment_).add_time(Timer::delivery, 300, 5);
+  const auto delivery = of(*segment_).total(Timer::delivery);
+  EXPECT_EQ(delivery.counts[Counters::bucket_of(300)], 5U);
+  EXPECT_EQ(delivery.sum_ns, 1500U);
+}
+
+TEST_F(CountersTest, ResponsesGoByTheClassOfTheirStatus) {
+  Counters counters = of(*segment_);
+  for (const int status : {101, 200, 202, 304, 404, 429, 500, 503, 599, 999}) counters.add_response(status);
+  EXPECT_EQ(counters.total(Counter::responses_1xx), 1U);
+  EXPECT_EQ(counters.total(Counter::responses_2xx), 2U);
+  EXPECT_EQ(counters.total(Counter::responses_3xx), 1U);
+  EXPECT_EQ(counters.total(Counter::responses_4xx), 2U);
+  EXPECT_EQ(counters.total(Counter::responses_5xx), 4U);
 }
 
 TEST_F(CountersTest, LoseNothingBetweenThreads) {

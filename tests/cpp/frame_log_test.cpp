@@ -141,6 +141,7 @@ struct Frame {
   std::uint64_t end;
   std::uint64_t offset;
   bool is_event;
+  std::int64_t time;
 };
 
 class Model {
@@ -156,9 +157,10 @@ class Model {
     const bool is_event = below(4) != 0;
     if (is_event) ++offset_;
     log_.open_frame(said).append(bytes);
-    log_.commit(offset_, is_event);
+    const auto time = static_cast<std::int64_t>(1000 + frames_.size());
+    log_.commit(offset_, is_event, time);
     largest_ = std::max(largest_, bytes.size());
-    frames_.push_back({bytes_.size(), bytes_.size() + bytes.size(), offset_, is_event});
+    frames_.push_back({bytes_.size(), bytes_.size() + bytes.size(), offset_, is_event, time});
     bytes_ += bytes;
   }
 
@@ -185,7 +187,7 @@ class Model {
     ASSERT_TRUE(reader == bytes_.size() || is_begin(reader)) << reader;
   }
 
-  void check(std::uint64_t reader) const {
+  void check(std::uint64_t reader) {
     ASSERT_EQ(log_.end(), bytes_.size());
     ASSERT_LE(log_.begin(), reader);
     ASSERT_EQ(log_.rest_of_frame(reader), "");
@@ -196,9 +198,25 @@ class Model {
       if (frame.begin < reader) before = frame.offset;
     }
     ASSERT_EQ(log_.newest_event(), newest);
+    check_events_between(reader, log_.end());
+    for (const Frame& frame : frames_) {
+      if (frame.begin >= reader && random_() % 16 == 0) check_events_between(reader, frame.begin);
+    }
     if (log_.begin() != log_.end()) {
       ASSERT_EQ(log_.offset_before(reader), before);
     }
+  }
+
+  void check_events_between(std::uint64_t from, std::uint64_t to) {
+    std::uint64_t count = 0;
+    std::int64_t oldest = 0;
+    for (const Frame& frame : frames_) {
+      if (!frame.is_event || frame.begin < from || frame.begin >= to) continue;
+      if (count++ == 0) oldest = frame.time;
+    }
+    const FrameLog::Events events = log_.events_between(from, to);
+    ASSERT_EQ(events.count, count);
+    ASSERT_EQ(events.oldest, oldest);
   }
 
   void drop_until(std::uint64_t position) {

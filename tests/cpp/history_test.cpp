@@ -280,6 +280,23 @@ TEST_F(HistoryTest, AChannelOverwrittenWhileBeingReadGivesWholeEventsOrAGap) {
   EXPECT_EQ(seen + missing, 12000U);
 }
 
+TEST_F(HistoryTest, KnowsTheTimeOfTheOldestEventInTheLog) {
+  EXPECT_EQ(history_.oldest(), 0);
+  append(history_, "app", "a");
+  const TimeUs first = read("a").items.front().time;
+  append(history_, "app", "b");
+  EXPECT_EQ(history_.oldest(), first);
+  const std::string data = '"' + std::string(2000, 'o') + '"';
+  while (history_.head() < 3 * kMinLogBytes) append(history_, "app", "c", data);
+  const TimeUs oldest = history_.oldest();
+  EXPECT_GT(oldest, first);
+  EXPECT_LE(oldest, read("c").newest);
+  // What is no event is passed over.
+  history_.forget("app", "b");
+  ASSERT_TRUE(history_.announce("app", "c", "said").ok());
+  EXPECT_EQ(history_.oldest(), oldest);
+}
+
 // A thousand workers come and go, each through an opener of its own, around the log and back.
 TEST_F(HistoryTest, AThousandWorkersAppendAcrossAWrapAround) {
   const std::string data = '"' + std::string(2000, 'w') + '"';

@@ -95,6 +95,33 @@ TEST_F(HubTest, WhoReadsIsNotCutOffForWaitingItsTurn) {
   }
 }
 
+TEST_F(HubTest, CountsWhatIsDeliveredByAppAndHowLongItTook) {
+  const auto readers = make_readers(70);  // more than are served in a turn
+  publish(2);
+  hub_.look();
+  io_.poll();
+  const core::Counters& counters = gateway_->counters();
+  const std::size_t place = gateway_->apps().place(kApp);
+  EXPECT_EQ(counters.total_app(place, core::Counter::deliveries), 70U * 32U);
+  EXPECT_EQ(counters.total_app(place, core::Counter::delivery_bytes), 70 * readers.front()->bytes);
+  const auto lag = counters.total(core::Timer::delivery);
+  std::uint64_t sends = 0;
+  for (const std::uint64_t count : lag.counts) sends += count;
+  EXPECT_GE(sends, 70U);
+  EXPECT_GT(lag.sum_ns, 0U);
+}
+
+TEST_F(HubTest, KnowsWhoReadsAndWhatWaitsForThem) {
+  const auto readers = make_readers(3);
+  EXPECT_EQ(hub_.load().subscriptions, 3U);
+  EXPECT_EQ(hub_.load().waiting_bytes, 0U);
+  readers.front()->sleeps = true;
+  publish(2);
+  hub_.look();
+  io_.poll();
+  EXPECT_EQ(hub_.load().waiting_bytes, readers.back()->bytes);
+}
+
 TEST_F(HubTest, WhoDoesNotReadIsCutOffAndHoldsUpNobody) {
   const auto readers = make_readers(3);
   readers.front()->sleeps = true;

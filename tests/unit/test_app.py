@@ -213,8 +213,11 @@ def test_a_processor_that_keeps_failing_is_told_everywhere(make: Callable[..., A
         assert reason.startswith(f"The processor at {url} is not asked")
     assert (ready.status_code, health["status"]) == ((503, "degraded") if breaks else (200, "ok"))
     assert health["processor"]["state"] == state
-    line = f'polyglot_processor_breakers{{endpoint="{url}",state="{state}"}} 1.0'
-    assert line in client.simulate_get("/metrics").text
+    told = client.simulate_get("/metrics").text
+    assert f'polyglot_processor_breakers{{state="{state}"}} 1.0' in told
+    assert f"polyglot_processor_up {0.0 if breaks else 1.0}" in told
+    assert f"polyglot_ready {0.0 if breaks else 1.0}" in told
+    assert "polyglot_processor_call_seconds_count 5.0" in told
 
 
 def test_a_processor_elsewhere_is_asked_until_the_application_is_closed(make: Callable[..., Application]) -> None:

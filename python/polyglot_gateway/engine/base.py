@@ -160,9 +160,18 @@ class Publisher(Protocol):
     """Takes events. Thread safe."""
 
     def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Ack:
         """Check, serialise and append the event `{"type": str, "data": any}` in `body`.
+
+        `traceparent` is for a processor, which may see the event before it is kept (processor/base.py).
 
         Raises: InvalidApp, InvalidChannel, InvalidJson, InvalidEvent, PayloadTooLarge, IdempotencyMismatch,
         InvalidParameter (an idempotency key longer than 255 bytes), Overloaded, EngineUnavailable.
@@ -176,6 +185,7 @@ class Publisher(Protocol):
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> bytes:
         """Append up to 1000 events: `{"events":[{"channel","type","data"},…]}`, or one such event a line when `ndjson`.
 
@@ -184,7 +194,13 @@ class Publisher(Protocol):
         """
 
     def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> bytes:
         """Append one event to each of up to 100 channels: `{"channels":[…],"type","data"}`; as publish_batch."""
 

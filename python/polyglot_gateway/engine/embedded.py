@@ -66,6 +66,8 @@ class EmbeddedEngine:
         self.limits = gateway.limits
         self.count_refused = gateway.count_refused
         self.counters = gateway.counters
+        self.apps = gateway.apps
+        self.gauges = gateway.gauges
         self.latencies = gateway.latencies
         self.segment = gateway.segment
         self.notices = gateway.notices

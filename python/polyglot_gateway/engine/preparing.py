@@ -23,10 +23,17 @@ class PreparingPublisher:
         self._keep = keep
 
     def publish(
-        self, app: str, channel: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        channel: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> Ack:
         """See `Publisher`."""
-        submission = self._prepares.prepare(app, channel, body, idempotency_key, source_ip, user_id)
+        submission = self._prepares.prepare(app, channel, body, idempotency_key, source_ip, user_id, traceparent)
         self._keep(submission, (app, channel))
         return submission.ack()
 
@@ -38,17 +45,24 @@ class PreparingPublisher:
         idempotency_key: str = "",
         source_ip: str = "",
         user_id: str = "",
+        traceparent: str = "",
     ) -> bytes:
         """See `Publisher`."""
-        submission = self._prepares.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id)
+        submission = self._prepares.prepare_batch(app, body, ndjson, idempotency_key, source_ip, user_id, traceparent)
         self._keep(submission, None)
         return submission.results()
 
     def broadcast(
-        self, app: str, body: bytes, idempotency_key: str = "", source_ip: str = "", user_id: str = ""
+        self,
+        app: str,
+        body: bytes,
+        idempotency_key: str = "",
+        source_ip: str = "",
+        user_id: str = "",
+        traceparent: str = "",
     ) -> bytes:
         """See `Publisher`."""
-        submission = self._prepares.prepare_broadcast(app, body, idempotency_key, source_ip, user_id)
+        submission = self._prepares.prepare_broadcast(app, body, idempotency_key, source_ip, user_id, traceparent)
         self._keep(submission, None)
         return submission.results()
 

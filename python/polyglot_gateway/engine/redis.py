@@ -72,6 +72,8 @@ class RedisEngine(PreparingPublisher):
         self.limits = local.limits
         self.count_refused = local.count_refused
         self.counters = local.counters
+        self.apps = local.apps
+        self.gauges = local.gauges
         self.latencies = local.latencies
         self.segment = local.segment
         self.notices = local.notices

@@ -197,7 +197,9 @@ class RedisAppender:
         """As send without a spool; returns the numbers of calls, with their channels."""
         channels = calls.channels()
         unlisted = self._unlisted(channels)
+        began = time.monotonic()
         answers = self._link.send_packed(calls.commands(), self._answered(calls))
+        self._gateway.count_time("append", time.monotonic() - began)
         unknown: dict[int, tuple[Place, EngineDown]] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, ResponseError):

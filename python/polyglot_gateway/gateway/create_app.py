@@ -12,7 +12,7 @@ from polyglot_gateway.engine.base import Engine, Publisher
 from polyglot_gateway.gateway.cors import Cors
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.middleware import Middleware
-from polyglot_gateway.gateway.parts import Access, CountRefused, Exposition, Reasons, Report, Streams
+from polyglot_gateway.gateway.parts import Access, CountRefused, CountResponse, Exposition, Reasons, Report, Streams
 from polyglot_gateway.gateway.problems import Problems
 from polyglot_gateway.gateway.resources.alive import Alive
 from polyglot_gateway.gateway.resources.analytics import Analytics
@@ -43,6 +43,7 @@ def create_app(
     streams: Streams,
     *,
     count_refused: CountRefused,
+    count_response: CountResponse,
     ready: Reasons,
     health: Report,
     metrics: Exposition,
@@ -64,6 +65,7 @@ def create_app(
         access: Decides who may do what by API key.
         streams: Opens the event streams.
         count_refused: Told the code of each error that was answered.
+        count_response: Told the status of each reply.
         ready: Asked by /ready.
         health: Asked by /health.
         metrics: Asked by /metrics.
@@ -76,9 +78,8 @@ def create_app(
         trusted_proxies: Addresses and networks whose X-Forwarded-For is believed.
         console: Whether the web page is served.
     """
-    app: WsgiApp = falcon.App(
-        router=ChannelRouter(), middleware=Middleware(Cors(cors_origins) if cors_origins else None)
-    )
+    cors = Cors(cors_origins) if cors_origins else None
+    app: WsgiApp = falcon.App(router=ChannelRouter(), middleware=Middleware(cors, count_response))
     Problems(count_refused, access.rate_limit).install(app)
     credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)

@@ -230,7 +230,7 @@ def schemas() -> Json:
                 "engine": _object(
                     {
                         "name": text,
-                        "segment": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
+                        "segment": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
                         "notices": {"type": "array", "items": text},
                     }
                 ),

@@ -45,6 +45,9 @@ RateLimitOf = Callable[[str], tuple[str, str] | None]
 CountRefused = Callable[[str], None]
 """Told the code of each error that was answered."""
 
+CountResponse = Callable[[int], None]
+"""Told the status of each reply."""
+
 Reasons = Callable[[], list[str]]
 """Why the gateway cannot serve, one sentence each; empty when it can."""
 

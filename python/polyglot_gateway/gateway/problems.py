@@ -14,6 +14,7 @@ from polyglot_gateway.errors import GatewayError, RateLimited, RequestError, Tem
 from polyglot_gateway.gateway.parts import CountRefused, RateLimitOf
 from polyglot_gateway.gateway.rate_limit import tell_rate_limit
 from polyglot_gateway.gateway.request_id import request_id
+from polyglot_gateway.gateway.trace_parent import trace_fields
 
 MEDIA_TYPE = "application/problem+json"
 CHALLENGE = 'ApiKey realm="polyglot-gateway", header="X-API-Key", Bearer realm="polyglot-gateway"'
@@ -37,6 +38,11 @@ _CODE_OF_STATUS = {
 _log = structlog.get_logger("polyglot_gateway.gateway")
 
 
+def _ids(req: falcon.Request) -> dict[str, str]:
+    """What a log line about the request is found by."""
+    return {"request_id": request_id(req), **trace_fields(req)}
+
+
 class Problems:
     """Answers every error that a resource or Falcon raises, counts it and logs what the operator should see."""
 
@@ -57,7 +63,7 @@ class Problems:
             self._on_exception(req, resp, error, params)
             return
         if isinstance(error, TemporaryError):
-            _log.warning("refused", code=error.code, reason=error.message, request_id=request_id(req), path=req.path)
+            _log.warning("refused", code=error.code, reason=error.message, path=req.path, **_ids(req))
         self._answer(req, resp, error.code, error.message, error.position, error.retry_after)
         if isinstance(error, RateLimited) and req.method == "POST" and "app" in params:
             tell_rate_limit(resp, self._rate_limit(params["app"]))
@@ -65,7 +71,7 @@ class Problems:
     def _on_exception(
         self, req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
     ) -> None:
-        _log.error("unexpected error", exc_info=error, request_id=request_id(req), method=req.method, path=req.path)
+        _log.error("unexpected error", exc_info=error, method=req.method, path=req.path, **_ids(req))
         self._answer(
             req, resp, "internal_error", "The gateway failed in a way that was not foreseen; its log says how."
         )

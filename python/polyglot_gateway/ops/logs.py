@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Literal
 
 import structlog
 from structlog.typing import Processor
 
+from polyglot_gateway.ops.log_handler import LogHandler
+
 _OWN_HANDLERS = ("gunicorn.error", "gunicorn.access")
+
+
+def reserve_standard_descriptors() -> None:
+    """Open /dev/null where standard input, output or error is closed.
+
+    Else the next file that is opened would get its number, and what is written there by habit would end up in that.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def set_log_level(level: str) -> None:
+    """Log from `level` on, from now on."""
+    logging.getLogger().setLevel(level.upper())
+    for name in _OWN_HANDLERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def tell_held_back() -> None:
+    """Say how many lines were held back; to be called once a second."""
+    for handler in _handlers():
+        handler.tell_held_back()
+
+
+def _handlers() -> list[LogHandler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, LogHandler)]
 
 
 def configure_logs(level: str, form: Literal["console", "json"]) -> None:
@@ -29,8 +61,8 @@ def configure_logs(level: str, form: Literal["console", "json"]) -> None:
     if form == "json":
         last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    handler = logging.StreamHandler(sys.stderr)
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr is not None and sys.stderr.isatty())]
+    handler = LogHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -38,12 +70,14 @@ def configure_logs(level: str, form: Literal["console", "json"]) -> None:
         )
     )
     root = logging.getLogger()
+    for former in _handlers():
+        former.close()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
     for name in _OWN_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    set_log_level(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

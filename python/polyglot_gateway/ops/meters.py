@@ -14,7 +14,13 @@ class Meters(Protocol):
     def latencies(self) -> dict[str, tuple[list[float], list[int], float]]:
         """Per operation: upper bounds in seconds, counts per bucket (one more than bounds), sum in seconds."""
 
-    def segment(self) -> dict[str, int]:
+    def apps(self) -> dict[str, dict[str, int]]:
+        """The totals that are kept by app; "" has those of apps that have none of their own."""
+
+    def gauges(self) -> dict[str, int]:
+        """What the workers that live have at the moment, by name."""
+
+    def segment(self) -> dict[str, float]:
         """How full the engine is, by name."""
 
     def spool(self) -> dict[str, int]:

@@ -55,6 +55,8 @@ class Event(NamedTuple):
     user_id: str = ""
     """Whose token it was published with; empty for none."""
     source_ip: str = ""
+    traceparent: str = ""
+    """Of the request that published it, as it was sent (W3C Trace Context); empty for none that is well formed."""
 
     def json(self) -> Any:
         """The data as Python has it."""

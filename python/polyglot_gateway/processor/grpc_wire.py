@@ -27,6 +27,7 @@ def read_events(messages: Iterable[processor_pb2.Event]) -> list[Event]:
             message.ts,
             message.user_id,
             message.source_ip,
+            message.traceparent,
         )
         for message in messages
     ]

@@ -1,7 +1,7 @@
 """Events and verdicts as JSON, which is how they go over HTTP.
 
 ```
-event    {"id":…,"app_id":…,"channel":…,"type":…,"data":…,"meta":{"user_id":…,"ts":…,"source_ip":…}}
+event    {"id":…,"app_id":…,"channel":…,"type":…,"data":…,"meta":{"user_id":…,"ts":…,"source_ip":…,"traceparent":…}}
 events   {"events":[…]}
 verdict  {"id":…,"verdict":"accept"|"replace"|"reject","data":…,"reason":…}
 verdicts {"verdicts":[…]}
@@ -23,10 +23,11 @@ from polyglot_gateway.errors import InvalidEvent, InvalidJson
 from polyglot_gateway.processor.base import ACCEPT, Event, Verdict
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, omit_defaults=True):
     user_id: str | None = None
     ts: str | None = None
     source_ip: str | None = None
+    traceparent: str | None = None
 
 
 class _Event(msgspec.Struct):
@@ -88,8 +89,10 @@ def write_events(events: Sequence[Event]) -> bytes:
     return msgspec.json.encode(
         _Events(
             [
-                _Event(id, app, channel, type, msgspec.Raw(data), _Meta(user_id, timestamp, source_ip))
-                for id, app, channel, type, data, timestamp, user_id, source_ip in events
+                _Event(
+                    id, app, channel, type, msgspec.Raw(data), _Meta(user_id, timestamp, source_ip, traceparent or None)
+                )
+                for id, app, channel, type, data, timestamp, user_id, source_ip, traceparent in events
             ]
         )
     )
@@ -144,6 +147,7 @@ def _event_of(found: _Event) -> Event:
         meta.ts or "",
         meta.user_id or "",
         meta.source_ip or "",
+        meta.traceparent or "",
     )
 
 

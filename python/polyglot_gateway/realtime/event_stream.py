@@ -25,6 +25,9 @@ _PAGE = 100
 _DOWN_SECONDS = 1.0
 """After which an engine that did not answer is asked again."""
 
+CountDelivered = Callable[[str, int, int], None]
+"""Told the app, the number of events and their bytes."""
+
 _log = structlog.get_logger("polyglot_gateway.realtime")
 
 
@@ -37,19 +40,22 @@ class EventStreams:
         hub: Hub,
         heartbeat: float = HEARTBEAT_SECONDS,
         hold: Callable[[str, str], _core.Hold] | None = None,
+        count_delivered: CountDelivered = lambda app, events, size: None,
     ) -> None:
-        """Read from `engine` when `hub` says so; write a comment after `heartbeat` seconds without an event.
+        """Read from `engine` when `hub` says so.
 
         Args:
             engine: Has the events.
             hub: Tells of news.
-            heartbeat: In seconds.
+            heartbeat: Seconds without an event after which a comment is written.
             hold: As `Gateway.hold`: counts what is open. None: nothing is counted.
+            count_delivered: Told of each page that a reader has taken.
         """
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
         self._hold = hold
+        self._count_delivered = count_delivered
 
     def open(
         self,
@@ -86,7 +92,7 @@ class EventStreams:
             _release(holds)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
-        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page, holds)
+        return EventStream(self._engine, self._hub, self._heartbeat, self._count_delivered, subscription, start, page, holds)
 
     def _take_holds(self, app: str) -> list[_core.Hold]:
         if self._hold is None:
@@ -108,6 +114,7 @@ class EventStream:
         engine: Engine,
         hub: Hub,
         heartbeat: float,
+        count_delivered: CountDelivered,
         subscription: Subscription,
         start: bytes,
         page: Page,
@@ -116,6 +123,7 @@ class EventStream:
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
+        self._count_delivered = count_delivered
         self._subscription = subscription
         self._holds = holds
         self._blocks = self._run(start, page)
@@ -141,9 +149,10 @@ class EventStream:
         while not self._hub.draining:
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
-                blocks = page_blocks(page)
+                blocks, events = page_blocks(page), len(page.events)
                 del page  # while the reader takes its time, its events are in memory once
                 yield from self._send(blocks)
+                self._count_delivered(app, events, len(blocks))
             elif not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
                 yield from self._send(b":\n\n")
             news.clear()

@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from polyglot_gateway.app import Application, create_app
 from polyglot_gateway.errors import GatewayError, SettingsError
+from polyglot_gateway.ops.logs import reserve_standard_descriptors, set_log_level
 from polyglot_gateway.server.address import PATIENCE_SECONDS, why_not_free
 from polyglot_gateway.server.gunicorn_options import gunicorn_options
 from polyglot_gateway.server.master import Master
@@ -42,6 +43,7 @@ class Server(BaseApplication):
             SettingsError: A setting is wrong; the old ones stay.
         """
         self.settings = self.settings.reread()
+        set_log_level(self.settings.log_level)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or SIGQUIT; ends by SystemExit."""
@@ -55,6 +57,7 @@ def serve(**overrides: Any) -> None:
         SettingsError: A setting is wrong, or the address is in use.
         StorageError: The data folder cannot be used.
     """
+    reserve_standard_descriptors()
     settings = load_settings(**overrides)
     reason = why_not_free(settings.bind, PATIENCE_SECONDS)
     if reason:

@@ -13,6 +13,7 @@ import structlog
 from gevent.event import Event
 
 from polyglot_gateway import _core
+from polyglot_gateway._core import CODES
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.server.greenlets import Greenlets
 from polyglot_gateway.server.questions import Questions
@@ -86,7 +87,7 @@ class Handoff:
             elif kind in ("follow", "unfollow", "presence"):
                 self._tell_elsewhere(kind, number, what)
             elif kind == "log":
-                _log.error(what[0], reason=what[1])
+                _log_line(**what)
             elif stream := self._streams.get(number):
                 stream.gone = stream.gone or kind == "gone"
                 stream.room.set()
@@ -138,6 +139,12 @@ class Handoff:
         stream.room.clear()
         reply.more(chunk)
         stream.room.wait()
+
+
+def _log_line(event: str, **what: Any) -> None:
+    """What the gateway cannot do at the moment is a warning, as Falcon's routes have it."""
+    temporary = CODES[what["code"]].retry_after if "code" in what else 0
+    (_log.warning if temporary else _log.error)(event, **what)
 
 
 class _Stream:

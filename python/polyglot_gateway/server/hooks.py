@@ -6,12 +6,16 @@ history at its end.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from typing import TYPE_CHECKING, cast
 
 import gevent
 
 from polyglot_gateway.errors import SettingsError
+from polyglot_gateway.ops.logs import tell_held_back
+from polyglot_gateway.ops.vitals import SECONDS
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -26,7 +30,9 @@ HELD_BACK = frozenset({signal.SIGHUP, signal.SIGTERM})
 def listening(master: Arbiter) -> None:
     """Say where, and which process takes signals, whatever the log level is; start.sh waits for this line."""
     where = ", ".join(map(str, master.LISTENERS))
-    print(f"polyglot: serving at {where} with {master.num_workers} workers; the master is pid {master.pid}", flush=True)
+    line = f"polyglot: serving at {where} with {master.num_workers} workers; the master is pid {master.pid}\n"
+    with contextlib.suppress(OSError):  # a full disk, say; and by the descriptor, as nothing is left in a buffer then
+        os.write(1, line.encode())
 
 
 def started(worker: Worker) -> None:
@@ -48,9 +54,19 @@ def started(worker: Worker) -> None:
         except SettingsError as error:
             worker.log.error("Worker %s keeps the old rules: %s", worker.pid, error)
 
+    application.count_start()
+    gevent.spawn(_tell, application)
     gevent.signal_handler(signal.SIGTERM, stop)
     gevent.signal_handler(signal.SIGHUP, reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def _tell(application: Application) -> None:
+    """What is said once a second, for as long as the worker lives."""
+    while True:
+        application.tell()
+        tell_held_back()
+        gevent.sleep(SECONDS)
 
 
 def exiting(_: Arbiter, worker: Worker) -> None:

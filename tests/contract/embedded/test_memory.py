@@ -26,7 +26,8 @@ def file_bytes(history_size: int, history_bytes: int, max_channels: int, idempot
     """The formula of docs/history.md, each part rounded up to a page."""
     parts = [
         PAGE,
-        64 * PAGE,
+        64 * 3 * PAGE,
+        5632,
         max_channels * 352,
         bit_ceil(2 * max_channels) * 4,
         max_channels * bit_ceil(history_size + 1) * 8,

@@ -24,7 +24,7 @@ def test_a_batch_of_the_largest_size_keeps_its_order(processor, event):
 
 
 def test_the_function_is_told_all_about_an_event(processor, event):
-    sent = event("tell", b"1", user_id='ü"\\\x7f', source_ip="2001:db8::1")
+    sent = event("tell", b"1", user_id='ü"\\\x7f', source_ip="2001:db8::1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
     (verdict,) = processor.process([sent])
     assert json.loads(verdict.data) == [*sent[:4], *sent[5:]]
 

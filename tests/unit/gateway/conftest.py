@@ -57,6 +57,7 @@ def make_app(engine: EmbeddedEngine, hub: Hub) -> Callable[..., WsgiApp]:
                 "access": engine,
                 "streams": EventStreams(engine, hub),
                 "count_refused": engine.count_refused,
+                "count_response": engine.gateway.count_response,
                 "ready": engine.ready,
                 "health": Health(
                     engine,
@@ -66,7 +67,7 @@ def make_app(engine: EmbeddedEngine, hub: Hub) -> Callable[..., WsgiApp]:
                     engine="embedded",
                     breaker=UNBROKEN.copy,
                 ).report,
-                "metrics": Metrics(engine, version="1.2.3", breaker=UNBROKEN.copy).exposition,
+                "metrics": Metrics(engine, version="1.2.3", ready=engine.ready, is_native=lambda: False).exposition,
                 "breaker": UNBROKEN.copy,
                 "version": "1.2.3",
                 "tokens": Tokens(SECRET),

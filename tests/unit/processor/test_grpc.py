@@ -82,10 +82,12 @@ def test_an_event_goes_out_and_a_verdict_comes_back_byte_for_byte():
         )(request, context)
 
     with service(answer) as served, to(served.port) as found:
-        sent = [event(0, odd, user_id="ü", source_ip="::1"), event(1), event(2)]
+        traced = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+        sent = [event(0, odd, user_id="ü", source_ip="::1", **traced), event(1), event(2)]
         answered = found.ask(sent, 10)
     assert answered == [Verdict("replace", odd), Verdict("accept"), Verdict("reject", reason="nö")]
-    assert [(e.id, e.app_id, e.channel, e.type, e.data, e.ts, e.user_id, e.source_ip) for e in got] == sent
+    names = ("id", "app_id", "channel", "type", "data", "ts", "user_id", "source_ip", "traceparent")
+    assert [tuple(getattr(e, name) for name in names) for e in got] == sent
 
 
 def test_a_user_and_password_are_sent_and_never_said():

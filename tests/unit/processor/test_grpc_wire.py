@@ -14,7 +14,7 @@ VERDICTS = [ACCEPT, replace(b"1.10"), reject("“no”")]
 
 TEXT = st.text(st.characters(codec="utf-8"))
 DATA = st.binary() | st.integers(100, 70_000).map(bytes)
-EVENTS = st.lists(st.builds(Event, TEXT, TEXT, TEXT, TEXT, DATA, TEXT, TEXT, TEXT), max_size=4)
+EVENTS = st.lists(st.builds(Event, TEXT, TEXT, TEXT, TEXT, DATA, TEXT, TEXT, TEXT, TEXT), max_size=4)
 VERDICT_MESSAGES = st.lists(
     st.builds(VerdictMessage, id=TEXT, kind=st.integers(1, 3), data=DATA, reason=TEXT), max_size=4
 )
@@ -48,7 +48,7 @@ def test_events_are_written_as_protobuf_writes_them(events):
 
 
 @pytest.mark.parametrize(
-    "wrong", [("evt_1", "demo"), tuple("evt_text"), (b"evt_1", *tuple("1234"), "now", "", ""), None, "evt_text"]
+    "wrong", [("evt_1", "demo"), tuple("evt_text"), (b"evt_1", *tuple("1234"), "now", "", "", ""), None, "evt_text"]
 )
 def test_what_is_no_event_is_not_written(wrong):
     with pytest.raises(TypeError):

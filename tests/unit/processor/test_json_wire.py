@@ -54,6 +54,12 @@ def test_meta_and_its_members_may_be_missing(meta, event):
     assert read == event()._replace(timestamp="", user_id="", source_ip="")
 
 
+def test_the_trace_is_written_where_there_is_one(event):
+    traced = event()._replace(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+    assert read_events(write_events([traced, event()])) == [traced, event()]
+    assert b"traceparent" not in write_events([event()])
+
+
 def test_what_is_not_known_is_ignored(event):
     assert read_event(json.dumps(EVENT | {"offset": 7, "more": {"data": 2}}).encode()) == event()
 

@@ -51,6 +51,20 @@ def test_a_reader_knows_its_position_before_the_first_event(
     assert next(streams.open("demo", "never")) == f"retry: 2000\nid: {never.epoch}:0\n\n".encode()
 
 
+def test_what_a_reader_has_taken_is_counted(engine: EmbeddedEngine, hub: Hub, publish: Callable[..., str]) -> None:
+    counted: list[tuple[str, int, int]] = []
+    streams = EventStreams(engine, hub, count_delivered=lambda *what: counted.append(what))
+    stream = streams.open("demo", "room", since=0)
+    next(stream)
+    publish("a", "b")
+    blocks = next(stream)
+    assert counted == []  # it may still be on its way
+    publish("c")
+    next(stream)
+    events = blocks.count(b"data: ")
+    assert counted[0] == ("demo", events, len(blocks))
+
+
 def test_events_follow_in_order(streams: EventStreams, publish: Callable[..., str]) -> None:
     stream = streams.open("demo", "room")
     next(stream)

@@ -381,9 +381,11 @@ def test_a_question_is_answered_while_requests_wait(serve: Callable[[Wsgi], Conn
 
 def test_what_the_server_says_is_logged(logged: list[Any]) -> None:
     ours, servers = socket.socketpair()
+    failed = {"event": "refused", "code": "internal_error"}
+    refused = {"event": "refused", "code": "engine_unavailable", "request_id": "1", "held_back": 3}
 
     def take(_: dict[str, Any]) -> list[tuple[str, int, Any]]:
-        return [("log", int(ours.recv(1)), ("the server's thread failed", "no memory"))]
+        return [("log", int(ours.recv(1)), failed), ("log", 0, refused), ("log", 0, {"event": "the thread failed"})]
 
     server: Any = SimpleNamespace(fileno=ours.fileno, beat=lambda: None, take=take)
     handoff = Handoff(server, lambda *_: [], Tokens(""), {})
@@ -392,4 +394,5 @@ def test_what_the_server_says_is_logged(logged: list[Any]) -> None:
         servers.send(b"0")
         wait_until(lambda: logged)
         handoff.stop()
-    assert logged == [{"event": "the server's thread failed", "reason": "no memory", "log_level": "error"}]
+    assert [line.pop("log_level") for line in logged] == ["error", "warning", "error"]
+    assert logged == [failed, refused, {"event": "the thread failed"}]

@@ -12,6 +12,7 @@ from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import RateLimitOf
 from polyglot_gateway.gateway.rate_limit import tell_rate_limit
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.trace_parent import traceparent
 
 
 class Batch:
@@ -38,5 +39,7 @@ class Batch:
         ndjson = is_ndjson(env)
         key = idempotency_key(env)
         body = read_body(env, self._max_bytes)
-        resp.data = self._publisher.publish_batch(app, body, ndjson, key, self._source.of(env), user_id)
+        resp.data = self._publisher.publish_batch(
+            app, body, ndjson, key, self._source.of(env), user_id, traceparent(env)
+        )
         tell_rate_limit(resp, self._rate_limit(app))

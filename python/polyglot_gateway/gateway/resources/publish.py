@@ -12,6 +12,7 @@ from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
 from polyglot_gateway.gateway.rate_limit import tell_rate_limit
 from polyglot_gateway.gateway.source_address import SourceAddress
+from polyglot_gateway.gateway.trace_parent import traceparent
 
 
 class Publish:
@@ -30,7 +31,7 @@ class Publish:
         require_json(env)
         key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
-        ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id)
+        ack = self._publisher.publish(app, channel, body, key, self._source.of(env), user_id, traceparent(env))
         resp.data = ack.body
         tell_rate_limit(resp, self._access.rate_limit(app))
         if ack.spooled:
