@@ -17,6 +17,7 @@ import structlog
 from polyglot_gateway import _core, gateway
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.spool_file import waiting
+from polyglot_gateway.gateway.jwks import KeySet
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.loading import load_function
 from polyglot_gateway.ops.health import Health
@@ -118,12 +119,20 @@ class Application:
         """Open everything.
 
         Raises:
-            SettingsError: A function that the settings name cannot be imported, or gRPC is not installed.
+            SettingsError: A function that the settings name cannot be imported, a key set cannot be read, or gRPC is
+                not installed.
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
         hook = None if settings.authorize is None else load_function("authorize", settings.authorize)
-        self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
+        self._keys = KeySet(settings.jwt_jwks) if settings.jwt_jwks else None
+        self.tokens = Tokens(
+            settings.jwt_secret.get_secret_value(),
+            hook,
+            keys=self._keys,
+            issuer=settings.jwt_issuer or "",
+            audience=settings.jwt_audience or "",
+        )
         self.processor = open_processor(settings)
         self.engine = engine = open_engine(settings)
         self.remote = cast("RedisEngine", engine) if settings.redis() else None
@@ -152,6 +161,8 @@ class Application:
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
         )
+        if self._keys:
+            self._keys.start()
         for notice in engine.notices():
             _log.warning(notice)
 
@@ -175,10 +186,13 @@ class Application:
             engine_elsewhere=self.remote is not None,
             processes=self.processor is not None,
             most_processed=self.settings.processor_pool_size,
+            local_pages=self.settings.development,
         )
 
     def reload(self) -> None:
-        """Read apps, keys and channel rules again; requests under way and open streams are not disturbed.
+        """Read apps, keys, channel rules and the key set again.
+
+        Requests under way are not disturbed, nor are open streams, unless they are no longer allowed.
 
         Raises:
             SettingsError: Something is wrong; what held before still holds.
@@ -186,6 +200,8 @@ class Application:
         settings = self.settings.reread()
         self.engine.configure(settings.access(), settings.rules())
         self.settings = settings
+        if self._keys:
+            self._keys.reload()
 
     def drain(self) -> None:
         """End all event streams and say on /ready that this worker stops; other requests are still answered."""
@@ -194,6 +210,8 @@ class Application:
     def close(self) -> None:
         """Drain, then let go of the processor and the history. Idempotent."""
         self.hub.close()
+        if self._keys:
+            self._keys.close()
         if self.processor is not None:
             self.processor.close()
         self.engine.close()

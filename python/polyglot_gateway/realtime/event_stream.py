@@ -43,6 +43,7 @@ class EventStreams:
         epoch: str = "",
         since: int | None = None,
         cut: Callable[[], object] | None = None,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> Iterable[bytes]:
         """Return the events after the position, without end until the hub is drained.
 
@@ -55,6 +56,7 @@ class EventStreams:
             epoch: What `since` belongs to, "" for the present one.
             since: Offset of the last event that the reader has; None for where the channel stands now.
             cut: Closes the reader's connection from outside, should it stall.
+            allowed: Asked before each event, and at each heartbeat; the stream ends once it says no.
 
         Raises:
             InvalidApp, InvalidChannel, InvalidParameter, EngineUnavailable: As Engine.read.
@@ -68,19 +70,27 @@ class EventStreams:
             self._hub.unsubscribe(subscription)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
-        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page)
+        return EventStream(self._engine, self._hub, self._heartbeat, subscription, start, page, allowed)
 
 
 class EventStream:
     """The body of one reply: an iterator of bytes that the server closes when the reader is gone."""
 
     def __init__(
-        self, engine: Engine, hub: Hub, heartbeat: float, subscription: Subscription, start: bytes, page: Page
+        self,
+        engine: Engine,
+        hub: Hub,
+        heartbeat: float,
+        subscription: Subscription,
+        start: bytes,
+        page: Page,
+        allowed: Callable[[], bool],
     ) -> None:
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
         self._subscription = subscription
+        self._allowed = allowed
         self._blocks = self._run(start, page)
 
     def __iter__(self) -> Self:
@@ -100,7 +110,7 @@ class EventStream:
         app, channel = self._subscription.key
         news = self._subscription.news
         down = False
-        while not self._hub.draining:
+        while not self._hub.draining and self._allowed():
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
                 blocks = page_blocks(page)

@@ -49,6 +49,20 @@ def test_a_reader_knows_its_position_before_the_first_event(
     assert next(streams.open("demo", "never")) == f"retry: 2000\nid: {never.epoch}:0\n\n".encode()
 
 
+def test_a_stream_ends_before_the_first_event_that_is_not_allowed(
+    streams: EventStreams, publish: Callable[..., str]
+) -> None:
+    allowed = True
+    stream = streams.open("demo", "room", allowed=lambda: allowed)
+    next(stream)
+    epoch = publish("heard")
+    assert ids(stream) == [f"{epoch}:1"]
+    allowed = False
+    publish("unheard")
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
 def test_events_follow_in_order(streams: EventStreams, publish: Callable[..., str]) -> None:
     stream = streams.open("demo", "room")
     next(stream)

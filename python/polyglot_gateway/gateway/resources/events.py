@@ -8,7 +8,7 @@ from functools import partial
 import falcon
 
 from polyglot_gateway.gateway import parameters
-from polyglot_gateway.gateway.credentials import Credentials
+from polyglot_gateway.gateway.credentials import Allowed, Credentials
 from polyglot_gateway.gateway.parts import Streams
 
 
@@ -21,23 +21,25 @@ class Events:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with a stream that begins after the position that the reader names, or now."""
-        epoch, since = self._start(req, resp, app, channel)
+        allowed, (epoch, since) = self._start(req, resp, app, channel)
         connection = req.env.get("gunicorn.socket")  # other servers do not show it
         cut = partial(connection.shutdown, socket.SHUT_RDWR) if connection is not None else None
-        resp.stream = self._streams.open(app, channel, epoch, since, cut)
+        resp.stream = self._streams.open(app, channel, epoch, since, cut, allowed.still)
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with the headers of the stream, without opening it."""
         self._start(req, resp, app, channel)
 
-    def _start(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> tuple[str, int | None]:
+    def _start(
+        self, req: falcon.Request, resp: falcon.Response, app: str, channel: str
+    ) -> tuple[Allowed, tuple[str, int | None]]:
         # A browser's EventSource cannot send headers, so here alone the key or token may stand in the URL.
-        self._credentials.authorize_channel(req.env, app, channel, "subscribe", parameters.text(req, "key"))
+        allowed = self._credentials.allowed(req.env, app, channel, "subscribe", parameters.text(req, "key"))
         start = _position(req)
         resp.content_type = "text/event-stream"
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
-        return start
+        return allowed, start
 
 
 def _position(req: falcon.Request) -> tuple[str, int | None]:
