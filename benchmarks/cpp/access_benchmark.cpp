@@ -32,7 +32,7 @@ void CheckKey(benchmark::State& state) {
   }
   access.add_key("demo-app", sha256(kKey), kPublish);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(access.check("demo-app", kKey, kPublish));
+    benchmark::DoNotOptimize(access.check("demo-app", kKey, kPublish, 0));
   }
 }
 BENCHMARK(CheckKey)->ArgName("keys")->Arg(1)->Arg(10);
@@ -43,7 +43,7 @@ void CheckKeyOfTheRequestBefore(benchmark::State& state) {
   ApiKey key;
   for (auto _ : state) {
     key.set(kKey);
-    benchmark::DoNotOptimize(access.check("demo-app", key, kPublish));
+    benchmark::DoNotOptimize(access.check("demo-app", key, kPublish, 0));
   }
 }
 BENCHMARK(CheckKeyOfTheRequestBefore);
@@ -51,7 +51,7 @@ BENCHMARK(CheckKeyOfTheRequestBefore);
 void CheckDevelopmentKey(benchmark::State& state) {
   Access access(true);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(access.check("demo-app", "valid_key_demo-app", kPublish));
+    benchmark::DoNotOptimize(access.check("demo-app", "valid_key_demo-app", kPublish, 0));
   }
 }
 BENCHMARK(CheckDevelopmentKey);

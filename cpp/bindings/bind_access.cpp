@@ -31,14 +31,14 @@ void bind_access(py::module_& module) {
       .def(
           "add_key",
           [](core::Access& access, std::string_view app, std::string_view sha256,
-             const std::vector<std::string>& scopes) {
+             const std::vector<std::string>& scopes, std::int64_t expires_at) {
             core::Digest digest{};
             if (!core::parse_digest(sha256, digest)) {
               raise({core::Code::invalid_parameter, "sha256 is not 64 hex digits."});
             }
-            access.add_key(app, digest, scopes_named(scopes));
+            access.add_key(app, digest, scopes_named(scopes), expires_at);
           },
-          py::arg("app"), py::arg("sha256"), py::arg("scopes"));
+          py::arg("app"), py::arg("sha256"), py::arg("scopes"), py::arg("expires_at") = 0);
 }
 
 }  // namespace polyglot::bindings

@@ -132,7 +132,7 @@ struct JobOf {
     return py::make_tuple("request", id, environ_of(request, base));
   }
   py::tuple operator()(const server::Question& question) const {
-    constexpr const char* kKinds[] = {"connect", "join", "verify"};
+    constexpr const char* kKinds[] = {"connect", "join", "verify", "subscribe", "history"};
     py::dict headers;
     for (const auto& [name, value] : question.head.fields) {
       std::string key(question.head.text(name));
@@ -276,15 +276,15 @@ void bind_server(py::module_& module) {
   py::class_<OpenServer> type(module, "Server");
   type.def(py::init([](const OpenGateway& gateway, std::size_t max_batch_bytes, std::vector<std::string> cors_origins,
                        std::vector<std::string> trusted_proxies, std::size_t max_connections, bool asks_python,
-                       bool engine_elsewhere, bool processes, std::size_t most_processed) {
+                       bool engine_elsewhere, bool processes, std::size_t most_processed, bool local_pages) {
              return std::make_unique<OpenServer>(
-                 gateway.share(),
-                 server::ServerOptions{max_batch_bytes, std::move(cors_origins), std::move(trusted_proxies),
-                                       max_connections, asks_python, engine_elsewhere, processes, most_processed});
+                 gateway.share(), server::ServerOptions{max_batch_bytes, std::move(cors_origins),
+                                                        std::move(trusted_proxies), max_connections, asks_python,
+                                                        engine_elsewhere, processes, most_processed, local_pages});
            }),
            "gateway"_a, py::kw_only(), "max_batch_bytes"_a = 1'048'576, "cors_origins"_a = py::tuple(),
            "trusted_proxies"_a = py::tuple(), "max_connections"_a = 100'000, "asks_python"_a = false,
-           "engine_elsewhere"_a = false, "processes"_a = false, "most_processed"_a = 20)
+           "engine_elsewhere"_a = false, "processes"_a = false, "most_processed"_a = 20, "local_pages"_a = false)
       .def(
           "start",
           [](OpenServer& server, const std::vector<int>& sockets, int heartbeat) {

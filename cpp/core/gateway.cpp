@@ -114,7 +114,8 @@ void Gateway::flush_each_second(Flusher& flusher) {
 
 void Gateway::configure(Access access, Rules rules, Limits limits) {
   const std::lock_guard guard(configs_mutex_);
-  configs_.push_back(std::make_unique<const Config>(Config{std::move(access), std::move(rules), std::move(limits)}));
+  configs_.push_back(std::make_unique<const Config>(
+      Config{std::move(access), std::move(rules), std::move(limits), configs_.size()}));
   config_.store(configs_.back().get(), std::memory_order_release);
 }
 
@@ -141,7 +142,8 @@ Status Gateway::authorize(std::string_view app, std::string_view channel, ApiKey
   if (Status status = check(app, channel); !status.ok()) return status;
   const bool reads = scope == kHistory || scope == kSubscribe;
   if (reads && (channel.empty() ? config().access.development() : rule(app, channel).public_read)) return {};
-  return config().access.check(app, key, scope);
+  const Access& access = config().access;
+  return access.check(app, key, scope, access.has_ends() ? clock_() / 1'000'000'000 : 0);
 }
 
 Status Gateway::settle() {

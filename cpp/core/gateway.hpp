@@ -98,6 +98,12 @@ class Gateway {
     ApiKey once(key);
     return authorize(app, channel, once, scope);
   }
+  // Another number after each change of what keys and rules allow: by configure, and as keys expire. What was allowed
+  // under the one before has to be asked again.
+  std::uint64_t access_version() const {
+    const Config& now = config();
+    return (now.number << 32) + now.access.expired(clock_() / 1'000'000'000);
+  }
   const ChannelRule& rule(std::string_view app, std::string_view channel) const;
 
   Result<Ack> publish(std::string_view app, std::string_view channel, std::string_view body, const Sender& sender);
@@ -173,6 +179,7 @@ class Gateway {
     Access access;
     Rules rules;
     Limits limits;
+    std::uint64_t number;  // of all that there were
   };
   struct Flusher {
     std::mutex mutex;

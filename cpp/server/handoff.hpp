@@ -33,17 +33,18 @@ struct ApplicationRequest {
   bool is_https = false;  // as a trusted proxy says
 };
 
-// May this client connect, or join that channel; or, what does this token allow?
+// May this client connect, or join that channel; what does this token allow; or, what does the hook say of a request
+// that asks to subscribe, or for the members?
 struct Question {
-  enum class Kind : std::uint8_t { connect, join, verify };
+  enum class Kind : std::uint8_t { connect, join, verify, subscribe, history };
   Kind kind = Kind::connect;
   std::string app;
-  std::string channel;  // empty but on join
+  std::string channel;  // empty on connect
   std::string token;    // as it was sent; an API key or a token
   std::string api_key;  // of the header
   std::string params;   // JSON object, or empty
   std::string source_ip;
-  HttpHead head;  // of the request that opened the socket; empty on join
+  HttpHead head;  // of the request; empty on join and verify
 };
 
 // Bring the history here up to what an engine elsewhere has of this channel, from after `since` on, and keep it so.

@@ -181,13 +181,6 @@ void HttpSession::route() {
   native_ = routed_.route != Route::other && takes();
 }
 
-// The application, which would verify the token, does not know the members.
-bool HttpSession::is_presence_by_token() const {
-  return routed_.route == Route::presence && !request_->has(Field::api_key) &&
-         !request_->repeated(Field::authorization) && !bearer_token(request_->value(Field::authorization)).empty() &&
-         loop().gateway.authorize(routed_.app, routed_.channel, {}, core::kHistory).code() == core::Code::unauthorized;
-}
-
 bool HttpSession::takes() {
   switch (routed_.route) {
     case Route::websocket:
@@ -196,15 +189,22 @@ bool HttpSession::takes() {
     case Route::events:
       return !loop().draining && takes_events_request();
     case Route::presence:
-      return is_presence_by_token() || loop().hot_routes.take(*request_, routed_, target_);
+      return is_presence_for_python() || may_be_hot();
     case Route::ready:
       // The application knows why not.
       return !loop().draining && !loop().options.engine_elsewhere && !loop().options.processes;
-    case Route::history:
-      return !loop().options.engine_elsewhere && loop().hot_routes.take(*request_, routed_, target_);
-    default:
+    case Route::alive:
       return loop().hot_routes.take(*request_, routed_, target_);
+    case Route::history:
+      return !loop().options.engine_elsewhere && may_be_hot();
+    default:
+      return may_be_hot();
   }
+}
+
+// Unless the application has to ask the hook first.
+bool HttpSession::may_be_hot() {
+  return !loop().options.asks_python && loop().hot_routes.take(*request_, routed_, target_);
 }
 
 bool HttpSession::take_body(std::string_view& bytes) {
@@ -282,7 +282,7 @@ bool HttpSession::welcome_body() {
 void HttpSession::answer(std::string_view body) {
   if (!native_) return hand_off(body);
   if (routed_.route == Route::events) return open_events();
-  if (is_presence_by_token()) return open_presence();
+  if (is_presence_for_python()) return open_presence();
   if (routed_.route == Route::websocket) return open_socket();
   if (routed_.route == Route::longpoll) return open_longpoll(body);
   Status status;

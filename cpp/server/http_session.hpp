@@ -67,7 +67,7 @@ class HttpSession final : public Connection {
   // What a refusal says beside the status.
   std::string problem_fields(const core::Status& status) const;
   bool takes();
-  bool is_presence_by_token() const;
+  bool may_be_hot();
 
   // http_session_refusal.cpp
   void answer_problem(const core::Status& status);
@@ -92,14 +92,20 @@ class HttpSession final : public Connection {
 
   // http_session_subscriber.cpp: the connection goes on as something else.
   bool takes_events_request();
+  Question question_of(Question::Kind kind) const;
+  void ask_hook(core::Scope scope, void (HttpSession::*allowed)(), void (HttpSession::*undecided)());
   void ask_for_token(core::Scope scope, void (HttpSession::*allowed)());
+  void wait_for_python();
   // Calls `then` once what is on its way to the client is sent. REQUIRES: is_sending().
   void after_sending(void (HttpSession::*then)()) { after_sending_ = then; }
   void open_events();
+  void open_events_by_credential();
   void follow_events();
   void start_allowed_events();
   void start_later_events();
+  bool is_presence_for_python() const;
   void open_presence();
+  void open_presence_by_credential();
   void answer_presence();
   void start_events(const Recipient& to);
   void open_socket();

@@ -2,6 +2,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "core/channel.hpp"
 #include "core/epoch.hpp"
 #include "server/http_session.hpp"
 #include "server/loop.hpp"
@@ -24,6 +25,11 @@ bool parse_position(std::string_view text, bool epoch_needed, SseRequest& reques
   request.epoch = colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
   request.since = number;
   return true;
+}
+
+Status check_names(const SseRequest& request) {
+  const Status status = core::check_app(request.app);
+  return status.ok() ? core::check_channel(request.channel) : status;
 }
 
 }  // namespace
@@ -67,22 +73,60 @@ bool HttpSession::takes_events_request() {
   return true;
 }
 
-// Lets Python verify the token of events_, which then has to allow `scope`; calls `allowed`, or answers the refusal.
-void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)()) {
+// What Python needs of the request, whose bytes are gone when it has decided, is remembered.
+void HttpSession::wait_for_python() {
+  if (phase_ == Phase::application) return;
   phase_ = Phase::application;
   remember_recipient();
+}
+
+Question HttpSession::question_of(Question::Kind kind) const {
   Question question;
-  question.kind = Question::Kind::verify;
+  question.kind = kind;
   question.app = events_.app;
   question.channel = events_.channel;
   question.token = events_.token;
+  return question;
+}
+
+// Lets the hook decide on the request of events_: calls `allowed`, or answers the refusal; `undecided` where the hook
+// leaves it to key and token.
+void HttpSession::ask_hook(core::Scope scope, void (HttpSession::*allowed)(), void (HttpSession::*undecided)()) {
+  Question question = question_of(scope == core::kSubscribe ? Question::Kind::subscribe : Question::Kind::history);
+  question.api_key = events_.key;
+  if (const auto parameters = parse_query(target_.query)) {
+    auto params = params_json(*parameters, "key");
+    if (!params.ok()) return answer_problem(params.status());
+    question.params = std::move(params).value();
+  }
+  question.source_ip = loop().source.of(peer_, request_->value(Field::forwarded_for));
+  question.head = request_->copy_head();
+  wait_for_python();
   auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  loop().handoff.ask(std::move(question), [self, scope, allowed](const Verdict& verdict) {
+  loop().handoff.ask(std::move(question), [self, scope, allowed, undecided](const Verdict& verdict) {
+    if (!self->is_open()) return;
+    self->guard([&] {
+      self->loop().output.clear();
+      if (!verdict.status.ok()) return self->refuse_later(verdict.status);
+      if (verdict.grant == nullptr) return (self.get()->*undecided)();
+      self->events_.grant = verdict.grant;
+      const Status status = verdict.grant->check(self->events_.app, self->events_.channel, scope, seconds_now());
+      status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
+    });
+  });
+}
+
+// Lets Python verify the token of events_, which then has to allow `scope`; calls `allowed`, or answers the refusal.
+void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)()) {
+  wait_for_python();
+  auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  loop().handoff.ask(question_of(Question::Kind::verify), [self, scope, allowed](const Verdict& verdict) {
     if (!self->is_open()) return;
     self->guard([&] {
       self->loop().output.clear();
       Status status = verdict.status;
       if (status.ok()) {
+        self->events_.grant = verdict.grant;
         status = verdict.grant->check(self->events_.app, self->events_.channel, scope, seconds_now());
       }
       status.ok() ? (self.get()->*allowed)() : self->refuse_later(status);
@@ -91,14 +135,22 @@ void HttpSession::ask_for_token(core::Scope scope, void (HttpSession::*allowed)(
 }
 
 void HttpSession::open_events() {
+  if (!loop().options.asks_python) return open_events_by_credential();
+  if (const Status status = check_names(events_); !status.ok()) {
+    return answer_problem(status);
+  }
+  ask_hook(core::kSubscribe, &HttpSession::start_allowed_events, &HttpSession::open_events_by_credential);
+}
+
+void HttpSession::open_events_by_credential() {
   const Status status = loop().gateway.authorize(events_.app, events_.channel, events_.key, core::kSubscribe);
   if (status.code() == core::Code::unauthorized && !events_.token.empty()) {
     return ask_for_token(core::kSubscribe, &HttpSession::start_allowed_events);
   }
+  if (phase_ == Phase::application) return status.ok() ? start_allowed_events() : refuse_later(status);
   if (!status.ok()) return answer_problem(status);
   if (!loop().mirror.is_needed()) return start_events(recipient());
-  phase_ = Phase::application;
-  remember_recipient();
+  wait_for_python();
   follow_events();
 }
 
@@ -125,13 +177,40 @@ void HttpSession::start_later_events() {
   start_events({later_id_, later_origin_, false, true, 11});
 }
 
-// With a bearer token; without one it is among the hot routes.
+// The application, which would ask the hook and verify the token, does not know the members.
+bool HttpSession::is_presence_for_python() const {
+  if (routed_.route != Route::presence || request_->repeated(Field::authorization) ||
+      request_->repeated(Field::api_key)) {
+    return false;
+  }
+  if (loop().options.asks_python) return parse_query(target_.query).has_value();
+  return !request_->has(Field::api_key) && !bearer_token(request_->value(Field::authorization)).empty() &&
+         loop().gateway.authorize(routed_.app, routed_.channel, {}, core::kHistory).code() == core::Code::unauthorized;
+}
+
+// With a bearer token, or for the hook; else it is among the hot routes.
 void HttpSession::open_presence() {
   events_ = {};
   events_.app = routed_.app;
   events_.channel = routed_.channel;
-  events_.token = bearer_token(request_->value(Field::authorization));
-  ask_for_token(core::kHistory, &HttpSession::answer_presence);
+  events_.key = request_->value(Field::api_key);
+  if (!request_->has(Field::api_key)) events_.token = bearer_token(request_->value(Field::authorization));
+  if (!loop().options.asks_python) return open_presence_by_credential();
+  if (const Status status = check_names(events_); !status.ok()) {
+    return answer_problem(status);
+  }
+  ask_hook(core::kHistory, &HttpSession::answer_presence, &HttpSession::open_presence_by_credential);
+}
+
+void HttpSession::open_presence_by_credential() {
+  const Status status = loop().gateway.authorize(events_.app, events_.channel, events_.key, core::kHistory);
+  if (status.code() == core::Code::unauthorized && !events_.token.empty()) {
+    return ask_for_token(core::kHistory, &HttpSession::answer_presence);
+  }
+  if (phase_ == Phase::application) return status.ok() ? answer_presence() : refuse_later(status);
+  if (!status.ok()) return answer_problem(status);
+  const std::string json = loop().presence.members_json(events_.app, events_.channel);
+  loop().replies.append(loop().output, {.body = json}, recipient());
 }
 
 void HttpSession::answer_presence() {
@@ -167,6 +246,7 @@ void HttpSession::start_events(const Recipient& to) {
 void HttpSession::open_socket() {
   auto parsed = parse_socket_request(*request_, target_.query);
   Status status = parsed.ok() ? Status() : parsed.status();
+  if (status.ok()) status = check_origin(*request_, loop().options.cors_origins, loop().options.local_pages);
   if (status.ok()) status = check_handshake(*request_, parsed.value());
   if (!status.ok()) return answer_problem(status);
   SocketRequest socket = std::move(parsed).value();

@@ -52,6 +52,7 @@ struct Loop {
   LongPollSessions longpolls;
   ConnectionRelay relay;
 
+  std::uint64_t access_version = 0;  // of the gateway, as of the last tick
   Connections connections;
   std::atomic<std::size_t> connection_count{0};  // written here alone
   std::atomic<bool> draining{false};             // the same

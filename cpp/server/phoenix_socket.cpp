@@ -33,7 +33,11 @@ std::string quoted(std::string_view channel) {
 }  // namespace
 
 PhoenixSocket::PhoenixSocket(Loop& loop, PhoenixTransport& transport, Identity identity)
-    : loop_(loop), transport_(transport), identity_(std::move(identity)), expires_at_(kNever) {
+    : loop_(loop),
+      transport_(transport),
+      identity_(std::move(identity)),
+      expires_at_(kNever),
+      access_version_(loop.access_version) {
   note_expiry(identity_.grant.get());
 }
 
@@ -305,19 +309,19 @@ void PhoenixSocket::take_token(const PhoenixMessage& message) {
 }
 
 void PhoenixSocket::look_at_clock(std::int64_t now) {
-  if (now < expires_at_) return;
+  if (now < expires_at_ && access_version_ == loop_.access_version) return;
   expires_at_ = kNever;
+  access_version_ = loop_.access_version;
   std::vector<std::pair<std::string, Status>> over;
   for (const auto& [channel, joined] : joined_) {
     if (joined.subscription == nullptr) continue;
     const core::Grant* grant = joined.grant != nullptr ? joined.grant.get() : identity_.grant.get();
-    if (grant == nullptr || grant->expires_at() == 0) continue;
-    if (now < grant->expires_at()) {
-      note_expiry(grant);
-      continue;
-    }
     Status status = identity_.may(loop_.gateway, channel, core::kSubscribe, grant);
-    if (!status.ok()) over.emplace_back(channel, std::move(status));
+    if (!status.ok()) {
+      over.emplace_back(channel, std::move(status));
+    } else if (grant != nullptr && now < grant->expires_at()) {
+      note_expiry(grant);
+    }
   }
   for (const auto& [channel, status] : over) {
     const auto found = joined_.find(channel);

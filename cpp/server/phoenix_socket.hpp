@@ -46,7 +46,8 @@ class PhoenixSocket {
   void on_message(const PhoenixMessage& message);
   // The subscription has reached what is new; called once for each join.
   void on_live(const Subscription& subscription);
-  // Ends the joins whose token is over; `now` in seconds since 1970.
+  // Ends the joins that are no longer allowed: their token or key is over, or what is allowed was changed. `now` in
+  // seconds since 1970.
   void look_at_clock(std::int64_t now);
   // Leaves every channel without a word.
   void leave_all();
@@ -92,7 +93,8 @@ class PhoenixSocket {
   PhoenixTransport& transport_;
   Identity identity_;
   Channels joined_;
-  std::int64_t expires_at_;  // the soonest of its tokens; INT64_MAX without one
+  std::int64_t expires_at_;       // the soonest of its tokens; INT64_MAX without one
+  std::uint64_t access_version_;  // under which its joins are allowed
 };
 
 }  // namespace polyglot::server

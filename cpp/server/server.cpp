@@ -79,6 +79,7 @@ void Server::tick() {
     const timespec times[2] = {now, now};
     futimens(heartbeat_fd_, times);
   }
+  loop_.access_version = loop_.gateway.access_version();
   look_at_clocks();
   loop_.longpolls.look_at_clock(clock_ms());
   loop_.hub.look();

@@ -11,16 +11,17 @@
 namespace polyglot::server {
 
 struct ServerOptions {
-  std::size_t max_batch_bytes = 1'048'576;  // of a batch, a broadcast, or what the application takes
-  std::vector<std::string> cors_origins = {};
+  std::size_t max_batch_bytes = 1'048'576;     // of a batch, a broadcast, or what the application takes
+  std::vector<std::string> cors_origins = {};  // of pages that may read answers and open sockets
   std::vector<std::string> trusted_proxies = {};
   std::size_t max_connections = 100'000;  // beyond it new ones wait in the listener's queue
-  bool asks_python = false;               // Python decides each connect and join, not only those with a token
+  bool asks_python = false;               // a hook is asked first of all that needs a credential
   // What is published goes elsewhere, the history here is a copy, and workers tell each other of presence through
   // Python.
   bool engine_elsewhere = false;
   bool processes = false;           // a processor sees events before they are kept
   std::size_t most_processed = 20;  // batches of them at a time
+  bool local_pages = false;         // pages of this machine may open sockets, on whatever port they are
 };
 
 // In milliseconds.

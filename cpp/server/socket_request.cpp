@@ -47,6 +47,17 @@ bool has_protocol(std::string_view protocols, std::string_view wanted) {
   return false;
 }
 
+// The host of `host:port`, without the port; an IPv6 address with its brackets.
+std::string_view without_port(std::string_view authority) {
+  const std::size_t bracket = authority.rfind(']');
+  const std::size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  return authority.substr(0, colon);
+}
+
+bool is_of_this_machine(std::string_view host) {
+  return equal_ignoring_case(host, "localhost") || host == "127.0.0.1" || host == "[::1]";
+}
+
 void append_member(std::string& out, std::string_view name, std::string_view value) {
   out.append(out.size() > 1 ? "," : "");
   core::append_json_string(out, name);
@@ -56,26 +67,31 @@ void append_member(std::string& out, std::string_view name, std::string_view val
 
 }  // namespace
 
+core::Result<std::string> params_json(const Query& parameters, std::string_view credential) {
+  std::string json = "{";
+  for (const auto& [name, value] : parameters) {
+    if (!core::check_utf8(name).ok() || !core::check_utf8(value).ok()) {
+      return Status(Code::invalid_parameter, "The query is not UTF-8.");
+    }
+    if (name != credential) append_member(json, name, value);
+  }
+  return json += '}';
+}
+
 core::Result<SocketRequest> parse_socket_request(const HttpRequest& request, std::string_view query) {
   const auto parameters = parse_query(query);
   if (!parameters) return Status(Code::invalid_parameter, "The query has a malformed percent-encoding.");
   SocketRequest socket;
   std::string credential;
   std::string vsn = "2.0.0";
-  socket.params = "{";
+  auto params = params_json(*parameters, "token");
+  if (!params.ok()) return params.status();
+  socket.params = std::move(params).value();
   for (const auto& [name, value] : *parameters) {
-    if (!core::check_utf8(name).ok() || !core::check_utf8(value).ok()) {
-      return Status(Code::invalid_parameter, "The query is not UTF-8.");
-    }
     if (name == "app_id") socket.identity.app = value;
     if (name == "vsn") vsn = value;
-    if (name == "token") {
-      credential = value;
-    } else {
-      append_member(socket.params, name, value);
-    }
+    if (name == "token") credential = value;
   }
-  socket.params += '}';
   if (vsn.compare(0, 2, "2.") != 0) {
     std::string message = "vsn is ";
     core::append_json_string(message, vsn);
@@ -99,6 +115,22 @@ core::Result<SocketRequest> parse_socket_request(const HttpRequest& request, std
     (looks_like_token(credential) ? socket.token : socket.identity.api_key) = credential;
   }
   return socket;
+}
+
+Status check_origin(const HttpRequest& request, const std::vector<std::string>& origins, bool local_pages) {
+  if (!request.has(Field::origin)) return {};
+  const std::string_view origin = request.value(Field::origin);
+  bool allowed = false;
+  for (const std::string& known : origins) allowed |= known == "*" || equal_ignoring_case(known, origin);
+  if (const std::size_t scheme = origin.find("://"); scheme != std::string_view::npos) {
+    const std::string_view host = without_port(origin.substr(scheme + 3));
+    allowed |= local_pages && is_of_this_machine(host);
+    allowed |= !host.empty() && equal_ignoring_case(host, without_port(request.value(Field::host)));
+  }
+  if (allowed && !request.repeated(Field::origin)) return {};
+  std::string message = "Pages of ";
+  core::append_json_string(message, origin);
+  return {Code::forbidden, message + " may not open sockets here; the setting cors_origins lists those that may."};
 }
 
 Status check_handshake(const HttpRequest& request, SocketRequest& socket) {

@@ -21,7 +21,7 @@ std::string in_chunk(std::string_view text) {
 }  // namespace
 
 SseSession::SseSession(Loop& loop, Socket socket, bool chunked)
-    : SubscriberConnection(loop, std::move(socket)), chunked_(chunked) {}
+    : SubscriberConnection(loop, std::move(socket)), chunked_(chunked), access_version_(loop.access_version) {}
 
 core::Status SseSession::start(const SseRequest& request, std::string_view head) {
   auto connection = loop().gateway.hold(request.app, core::Quota::connections);
@@ -30,6 +30,8 @@ core::Status SseSession::start(const SseRequest& request, std::string_view head)
   if (!joined.ok()) return joined.status();
   auto started = loop().hub.subscribe(*this, request.app, request.channel, encoding(), request.since, request.epoch);
   if (!started.ok()) return started.status();
+  reader_ = {request.app, request.key, request.grant, {}};
+  channel_ = request.channel;
   // A position without data, to come back to before the first event.
   std::string block(kRetry);
   block += request.epoch.empty() ? core::epoch_text(started->epoch) : request.epoch;
@@ -59,10 +61,19 @@ void SseSession::serve() {
 }
 
 void SseSession::look_at_clock(std::int64_t now) {
+  if (subscription_ != nullptr && !may_go_on()) return end();
   if (ends_at_ != 0 && now >= ends_at_) return end();
   if (now < deadline_ || is_sending()) return;
   deadline_ = now + kSseHeartbeat;
   send(chunked_ ? in_chunk(":\n\n") : ":\n\n");
+}
+
+bool SseSession::may_go_on() {
+  const core::Grant* grant = reader_.grant.get();
+  const bool is_over = grant != nullptr && grant->expires_at() != 0 && seconds_now() >= grant->expires_at();
+  if (!is_over && access_version_ == loop().access_version) return true;
+  access_version_ = loop().access_version;
+  return reader_.may(loop().gateway, channel_, core::kSubscribe).ok();
 }
 
 void SseSession::on_readable() {

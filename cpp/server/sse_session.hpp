@@ -1,7 +1,8 @@
 // SseSession: the events of one channel as server-sent events (WHATWG HTML, "Server-sent events").
 //
 // The `id` of every block is the position after it, <epoch>:<offset>; a client that sends the last one back misses
-// nothing. A comment goes out when there was no event for a while.
+// nothing. A comment goes out when there was no event for a while. The stream ends when its reader's token or key does,
+// or is taken away.
 //
 // Thread safety: the server's thread alone.
 #pragma once
@@ -12,6 +13,7 @@
 #include <string_view>
 
 #include "server/hub.hpp"
+#include "server/identity.hpp"
 #include "server/subscriber_connection.hpp"
 
 namespace polyglot::server {
@@ -27,6 +29,7 @@ struct SseRequest {
   std::string epoch;  // empty: the present one
   std::optional<std::uint64_t> since;
   bool chunked = true;
+  std::shared_ptr<const core::Grant> grant;  // of the token, or of the hook; null without one
 };
 
 class SseSession final : public SubscriberConnection {
@@ -49,10 +52,14 @@ class SseSession final : public SubscriberConnection {
   void on_readable() override;
   void on_closed() override;
   void end();
+  bool may_go_on();
   Encoding encoding() const { return chunked_ ? Encoding::sse_chunked : Encoding::sse; }
 
   bool chunked_;
-  std::int64_t ends_at_ = 0;  // once the server stops
+  Identity reader_;
+  std::string channel_;
+  std::uint64_t access_version_;  // under which it may read
+  std::int64_t ends_at_ = 0;      // once the server stops
   core::Hold connection_;
   core::Hold joined_;
   std::unique_ptr<Subscription> subscription_;

@@ -41,10 +41,11 @@ class Access:
 
     def __init__(self, development: bool = False) -> None: ...
     def add_app(self, app: str) -> None: ...
-    def add_key(self, app: str, sha256: str, scopes: Sequence[str]) -> None:
+    def add_key(self, app: str, sha256: str, scopes: Sequence[str], expires_at: int = 0) -> None:
         """Add a key; InvalidParameter unless both are well formed.
 
-        `sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin", "presence".
+        `sha256`: 64 hex digits. `scopes`: of "publish", "history", "subscribe", "admin", "presence". `expires_at`:
+        seconds since 1970, the first at which it no longer holds; 0: it always holds.
         """
 
 @final
@@ -70,8 +71,13 @@ class Server:
         engine_elsewhere: bool = False,
         processes: bool = False,
         most_processed: int = 20,
+        local_pages: bool = False,
     ) -> None:
-        """`asks_python`: each connect and join is a question, not only those with a token.
+        """`asks_python`: each connect, join, event stream and list of members is a question, not only those with a
+        token, and every other request that needs a credential goes to the application.
+
+        `cors_origins`: of pages that may read answers and open sockets; pages of the gateway's own host may open
+        sockets anyway, and with `local_pages` those of this machine.
 
         `engine_elsewhere`: what is published is for `take_appends`, `gateway` holds a copy of what is followed, and
         what workers tell each other of presence is a job, to be given to `hear_presence` of all of them, in one order.

@@ -17,6 +17,7 @@ import structlog
 from polyglot_gateway import _core, gateway
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.spool_file import waiting
+from polyglot_gateway.gateway.jwks import KeySet
 from polyglot_gateway.gateway.tokens import Tokens
 from polyglot_gateway.loading import load_function
 from polyglot_gateway.ops.health import Health
@@ -120,12 +121,20 @@ class Application:
         """Open everything.
 
         Raises:
-            SettingsError: A function that the settings name cannot be imported, or gRPC is not installed.
+            SettingsError: A function that the settings name cannot be imported, a key set cannot be read, or gRPC is
+                not installed.
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
         hook = None if settings.authorize is None else load_function("authorize", settings.authorize)
-        self.tokens = Tokens(settings.jwt_secret.get_secret_value(), hook)
+        self._keys = KeySet(settings.jwt_jwks) if settings.jwt_jwks else None
+        self.tokens = Tokens(
+            settings.jwt_secret.get_secret_value(),
+            hook,
+            keys=self._keys,
+            issuer=settings.jwt_issuer or "",
+            audience=settings.jwt_audience or "",
+        )
         processor = open_processor(settings)
         self.engine = engine = open_engine(settings)
         self.processor = (
@@ -154,9 +163,7 @@ class Application:
         self.falcon = gateway.create_app(
             engine,
             engine,
-            EventStreams(
-                engine, self.hub, hold=engine.gateway.hold, count_delivered=engine.gateway.count_delivered
-            ),
+            EventStreams(engine, self.hub, hold=engine.gateway.hold, count_delivered=engine.gateway.count_delivered),
             count_refused=engine.count_refused,
             count_response=engine.gateway.count_response,
             ready=self._reasons,
@@ -174,6 +181,8 @@ class Application:
         self._exposition = Metrics(
             engine, version=_core.__version__, ready=self._reasons, is_native=lambda: self._native
         ).exposition
+        if self._keys:
+            self._keys.start()
         for notice in engine.notices():
             _log.warning(notice)
 
@@ -198,10 +207,13 @@ class Application:
             engine_elsewhere=self.remote is not None,
             processes=self.processor is not None,
             most_processed=self.settings.processor_pool_size,
+            local_pages=self.settings.development,
         )
 
     def reload(self) -> None:
-        """Read apps, keys, channel rules, limits and the log level again; requests and open streams are not disturbed.
+        """Read apps, keys, channel rules, limits, the log level and the key set again.
+
+        Requests under way are not disturbed, nor are open streams, unless they are no longer allowed.
 
         Raises:
             SettingsError: Something is wrong; what held before still holds.
@@ -212,6 +224,8 @@ class Application:
             set_log_level(settings.log_level)
             _log.info(f"logs from {settings.log_level} on")
         self.settings = settings
+        if self._keys:
+            self._keys.reload()
 
     def count_start(self) -> None:
         """Count that this worker begins to serve."""
@@ -228,6 +242,8 @@ class Application:
     def close(self) -> None:
         """Drain, then let go of the processor and the history. Idempotent."""
         self.hub.close()
+        if self._keys:
+            self._keys.close()
         if self.processor is not None:
             self.processor.close()
         self.engine.close()

@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -38,18 +38,19 @@ from polyglot_gateway.settings_apps import (
     Apps,
     AppSettings,
     EventBytes,
-    FunctionName,
     HistorySize,
     KeySettings,
     Number,
     RuleSettings,
     Scope,
     Seconds,
+    expired_keys,
     keys_that_everybody_knows,
     too_long_histories,
 )
 from polyglot_gateway.settings_processor import ProcessorSettings
 from polyglot_gateway.settings_redis import RedisSettings
+from polyglot_gateway.settings_tokens import TokenSettings, is_loopback
 
 __all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "load_settings"]
 
@@ -62,15 +63,7 @@ _OTHER_NAMES = {
     "go_processor_grpc_port": "processor_grpc_port",
 }
 """Of settings, in the environment and in `.env`; a setting's own name goes before."""
-_MIN_SECRET_BYTES = 32
-_SECRET = {"keys", "jwt_secret", "redis_url", "redis_password", "processor_url"}
-_KNOWN_SECRETS = {
-    "a-string-secret-at-least-256-bits-long",
-    "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
-    "your-secret-key-change-in-production",
-    "your-super-secret-jwt-token-with-at-least-32-characters-long",
-}
-"""Of documents and examples, and long enough to be taken."""
+_SECRET = {"keys", "jwt_secret", "jwt_jwks", "redis_url", "redis_password", "processor_url"}
 
 
 def _words(value: object) -> object:
@@ -89,14 +82,6 @@ def _network(text: str) -> str:
     except ValueError:
         raise ValueError("must be an IP address or a network such as 10.0.0.0/8") from None
     return text
-
-
-def _utf8(secret: SecretStr) -> SecretStr:
-    try:
-        secret.get_secret_value().encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be text in UTF-8") from None
-    return secret
 
 
 def _bind(text: str) -> str:
@@ -130,7 +115,7 @@ class _DotEnvSource(_EnvironmentSource, DotEnvSettingsSource):
     """The file `.env`, read by the rules of the environment."""
 
 
-class Settings(ProcessorSettings, RedisSettings):
+class Settings(TokenSettings, ProcessorSettings, RedisSettings):
     """Every setting, checked. Make it with `load_settings`, which reports what is wrong as a SettingsError."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid")
@@ -171,10 +156,6 @@ class Settings(ProcessorSettings, RedisSettings):
         description="console or json",
     )
     graceful_timeout: Number = Field(30, ge=0, le=3600, description="seconds that SIGTERM gives to open requests")
-    jwt_secret: Annotated[SecretStr, AfterValidator(_utf8)] = Field(
-        SecretStr(""), description="signs the bearer tokens (HS256); none are taken without"
-    )
-    authorize: FunctionName | None = Field(None, description="module:function, asked at each socket connect and join")
     console: bool = Field(
         default_factory=lambda known: known.get("polyglot_env") == "dev",
         description="whether there is a page at /console",
@@ -218,19 +199,13 @@ class Settings(ProcessorSettings, RedisSettings):
                 f"{self.polyglot_config}, as `polyglot keys generate APP` prints it"
             )
         if self.polyglot_env == "prod":
-            wrong += keys_that_everybody_knows(self.apps) + self._wrong_secret()
+            wrong += keys_that_everybody_knows(self.apps) + self.weak_tokens()
+            if self.authorize and "*" in self.cors_origins:
+                wrong.append(
+                    "cors_origins: '*': any web page could open sockets with the cookies of who visits it, which the "
+                    "authorize hook is shown; with POLYGLOT_ENV=prod and authorize name the origins one by one"
+                )
         return wrong
-
-    def _wrong_secret(self) -> list[str]:
-        """Why others could sign tokens too; never shows the secret."""
-        secret = self.jwt_secret.get_secret_value()
-        if secret in _KNOWN_SECRETS:
-            trouble = "is one that everybody knows"
-        elif secret and len(secret.encode()) < _MIN_SECRET_BYTES:
-            trouble = f"is shorter than {_MIN_SECRET_BYTES} bytes"
-        else:
-            return []
-        return [f"jwt_secret: {trouble}; with POLYGLOT_ENV=prod make one with `openssl rand -hex 32`"]
 
     @property
     def development(self) -> bool:
@@ -244,7 +219,7 @@ class Settings(ProcessorSettings, RedisSettings):
             if app != "*":
                 access.add_app(app)
             for key in settings.keys:
-                access.add_key(app, key.sha256, key.scopes)
+                access.add_key(app, key.sha256, key.scopes, key.expires_at())
         return access
 
     def rules(self) -> _core.Rules:
@@ -284,17 +259,20 @@ class Settings(ProcessorSettings, RedisSettings):
     def warnings(self) -> list[str]:
         """What the one who starts the gateway should know, one sentence each."""
         said = [
-            f"apps.{app}.limits: channels is not looked at, because the channels are in Redis"
-            for app, settings in self.apps.items()
-            if self.redis() and settings.limits is not None and settings.limits.channels is not None
+            *expired_keys(self.apps),
+            *(
+                f"apps.{app}.limits: channels is not looked at, because the channels are in Redis"
+                for app, settings in self.apps.items()
+                if self.redis() and settings.limits is not None and settings.limits.channels is not None
+            ),
         ]
         if not self.development:
             return said
         said += [
             "POLYGLOT_ENV=dev: valid_key_<app> is a key of any app and every channel can be read without a key; "
-            "set POLYGLOT_ENV=prod before others can reach this gateway"
+            "set POLYGLOT_ENV=prod before others can reach this gateway",
         ]
-        if not self.bind.startswith("unix:") and not _is_loopback(self.bind.rpartition(":")[0].strip("[]")):
+        if not self.bind.startswith("unix:") and not is_loopback(self.bind.rpartition(":")[0].strip("[]")):
             said.append(f"POLYGLOT_ENV=dev listens on {self.bind}, which others may be able to reach")
         return said
 
@@ -381,10 +359,3 @@ def _line(detail: ErrorDetails) -> str:
     if detail["type"] == "missing" or _SECRET.intersection(detail["loc"]):
         return f"{where}: {what}"
     return f"{where}: {detail['input']!r}: {what}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

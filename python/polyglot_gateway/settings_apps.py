@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -19,6 +21,7 @@ Scope = Literal["publish", "history", "subscribe", "admin", "presence"]
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _DAY = 86_400
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -59,6 +62,25 @@ def _number(value: object) -> object:
     return value
 
 
+def parse_end(value: object) -> object:
+    """Read when something ends: a date-time of RFC 3339, or a date, which is the last day in UTC.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    wrong = "must be a date-time with its zone, such as 2027-01-31T12:00:00Z, or a date, which is the last day"
+    try:
+        if isinstance(value, str):
+            value = date.fromisoformat(value) if _DATE.fullmatch(value) else datetime.fromisoformat(value)
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime.combine(value, time(), UTC) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise ValueError(wrong) from None
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise ValueError(wrong)
+    return value
+
+
 Number = Annotated[int, BeforeValidator(_number)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 FunctionName = Annotated[str, BeforeValidator(lambda v: _function(v) if isinstance(v, str) else v)]
@@ -77,6 +99,11 @@ class KeySettings(BaseModel):
     sha256: Annotated[str, BeforeValidator(lambda v: _digest(v) if isinstance(v, str) else v)]
     scopes: list[Scope] = Field(min_length=1)
     name: str = ""
+    expires: Annotated[datetime | None, BeforeValidator(parse_end)] = None
+
+    def expires_at(self) -> int:
+        """The first second since 1970 at which it no longer holds, 0 when it always does."""
+        return 0 if self.expires is None else max(math.ceil(self.expires.timestamp()), 1)
 
 
 class RuleSettings(BaseModel):
@@ -154,4 +181,16 @@ def keys_that_everybody_knows(apps: Mapping[str, AppSettings]) -> list[str]:
         for app, settings in apps.items()
         for index, key in enumerate(settings.keys)
         if key.sha256 in digests
+    ]
+
+
+def expired_keys(apps: Mapping[str, AppSettings]) -> list[str]:
+    """Return a sentence for each key whose time is over."""
+    now = datetime.now(UTC)
+    return [
+        f"apps.{app}.keys.{index}.expires: the key {key.name!r} has expired; `polyglot keys rotate` makes another, "
+        "`polyglot keys revoke` takes it out"
+        for app, settings in apps.items()
+        for index, key in enumerate(settings.keys)
+        if key.expires is not None and key.expires <= now
     ]

@@ -14,9 +14,10 @@ MAY_USE = {
     "errors": set(),
     "arbiter": set(),
     "several_hosts": set(),
-    "settings": {"errors", "_core", "settings_apps", "settings_processor", "settings_redis"},
+    "settings": {"errors", "_core", "settings_apps", "settings_processor", "settings_redis", "settings_tokens"},
     "settings_processor": {"settings_apps", "processor.address"},
     "settings_redis": {"settings_apps", "several_hosts"},
+    "settings_tokens": {"settings_apps"},
     "settings_apps": {"errors", "_core"},
     "engine": {"errors", "_core", "several_hosts"},
     "analytics": {"engine.base"},
@@ -27,7 +28,17 @@ MAY_USE = {
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
     "ops": {"errors", "_core", "engine.base", "processor.base"},
     "server": {"arbiter", "errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine", "processor"},
-    "cli": {"errors", "_core", "settings", "server", "app", "engine.redis_link", "ops.logs", "processor"},
+    "cli": {
+        "errors",
+        "_core",
+        "settings",
+        "settings_apps",
+        "server",
+        "app",
+        "engine.redis_link",
+        "ops.logs",
+        "processor",
+    },
 }
 NEVER = {"gateway": {"redis", "grpc"}, "realtime": {"redis", "grpc"}, "ops": {"redis", "grpc"}}
 

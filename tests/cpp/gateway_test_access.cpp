@@ -12,7 +12,10 @@
 namespace polyglot::core {
 namespace {
 
+using testing::clock_us;
 using testing::GatewayTest;
+using testing::kSecond;
+using testing::kStart;
 using testing::pattern;
 
 constexpr auto kScopes = {kPublish, kHistory, kSubscribe, kAdmin};
@@ -83,6 +86,32 @@ TEST_F(GatewayTest, InDevelopmentWhatConcernsTheWholeAppIsReadWithoutAKey) {
 TEST_F(GatewayTest, WrongNamesAreSaidBeforeKeysAreLookedAt) {
   EXPECT_EQ(gateway_->authorize("a pp", "room", "", kPublish).code(), Code::invalid_app);
   EXPECT_EQ(gateway_->authorize("app", "ro om", "", kPublish).code(), Code::invalid_channel);
+}
+
+TEST_F(GatewayTest, AKeyExpiresWithoutAReload) {
+  Access access;
+  access.add_key("app", sha256("brief"), kPublish, kStart / kSecond + 10);
+  gateway_->configure(std::move(access), Rules());
+  EXPECT_TRUE(gateway_->authorize("app", "room", "brief", kPublish).ok());
+  clock_us += 9 * kSecond + 999'999;
+  EXPECT_TRUE(gateway_->authorize("app", "room", "brief", kPublish).ok());
+  clock_us += 1;
+  EXPECT_EQ(gateway_->authorize("app", "room", "brief", kPublish).message(), "The API key has expired.");
+}
+
+TEST_F(GatewayTest, WhatIsAllowedHasAnotherVersionAfterEachChange) {
+  const std::uint64_t first = gateway_->access_version();
+  EXPECT_EQ(gateway_->access_version(), first);
+  Access access;
+  access.add_key("app", sha256("brief"), kPublish, kStart / kSecond + 10);
+  gateway_->configure(std::move(access), Rules());
+  const std::uint64_t second = gateway_->access_version();
+  EXPECT_NE(second, first);
+  clock_us += 10 * kSecond;
+  const std::uint64_t third = gateway_->access_version();
+  EXPECT_NE(third, second);
+  gateway_->configure(Access(), Rules());
+  EXPECT_NE(gateway_->access_version(), third);
 }
 
 TEST_F(GatewayTest, ConfigureReplacesAllAtOnce) {

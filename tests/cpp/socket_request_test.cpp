@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace polyglot::server {
 namespace {
@@ -100,6 +101,46 @@ TEST(ParseSocketRequest, RefusesWhatItCannotServe) {
   EXPECT_EQ(refused("app_id=app&a=%zz"), Code::invalid_parameter);
   EXPECT_EQ(refused("app_id=app&a=%ff"), Code::invalid_parameter);
   EXPECT_EQ(refused("app_id=app&%ff=a"), Code::invalid_parameter);
+}
+
+Code origin_code(const std::string& fields, const std::vector<std::string>& origins = {}, bool local_pages = false) {
+  const Request request(fields);
+  return check_origin(request.http, origins, local_pages).code();
+}
+
+TEST(CheckOrigin, LetsInWhoIsNoBrowserAndPagesOfTheSameHost) {
+  EXPECT_EQ(origin_code(""), Code::ok);
+  for (const std::string_view same : {"https://a", "http://a", "http://A", "http://a:3000"}) {
+    EXPECT_EQ(origin_code("Origin: " + std::string(same) + "\r\n"), Code::ok) << same;
+  }
+}
+
+TEST(CheckOrigin, KeepsPagesOfOtherHostsOut) {
+  for (const std::string_view other :
+       {"https://evil.example", "https://a.evil.example", "https://evil-a", "null", "", "a", "//a", "https://",
+        "https://b:a", "https://a@evil.example", "http://localhost:3000", "https://known.example.evil.example"}) {
+    EXPECT_EQ(origin_code("Origin: " + std::string(other) + "\r\n", {"https://known.example"}), Code::forbidden)
+        << other;
+  }
+  EXPECT_EQ(origin_code("Origin: https://a\r\nOrigin: https://evil.example\r\n"), Code::forbidden);
+  EXPECT_EQ(origin_code("Origin: https://evil.example\r\nOrigin: https://a\r\n"), Code::forbidden);
+}
+
+TEST(CheckOrigin, LetsInTheOriginsThatAreListed) {
+  EXPECT_EQ(origin_code("Origin: https://Known.example\r\n", {"https://known.example"}), Code::ok);
+  EXPECT_EQ(origin_code("Origin: http://known.example\r\n", {"https://known.example"}), Code::forbidden);
+  EXPECT_EQ(origin_code("Origin: https://known.example:444\r\n", {"https://known.example"}), Code::forbidden);
+  for (const std::string_view any : {"https://evil.example", "null"}) {
+    EXPECT_EQ(origin_code("Origin: " + std::string(any) + "\r\n", {"*"}), Code::ok);
+  }
+}
+
+TEST(CheckOrigin, LetsInPagesOfThisMachineWhereThatIsWanted) {
+  for (const std::string_view local : {"http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"}) {
+    EXPECT_EQ(origin_code("Origin: " + std::string(local) + "\r\n", {}, true), Code::ok) << local;
+    EXPECT_EQ(origin_code("Origin: " + std::string(local) + "\r\n"), Code::forbidden) << local;
+  }
+  EXPECT_EQ(origin_code("Origin: http://localhost.evil.example\r\n", {}, true), Code::forbidden);
 }
 
 core::Status handshake(const std::string& fields, SocketRequest& socket) {

@@ -14,11 +14,12 @@ import jwt
 import pytest
 import structlog
 from falcon import testing
+from tests.key_sets import key_set, rsa_key, signed
 from tests.peers import Peer, accept_all, event, read_request
 from tests.serving import free_port
 
 from polyglot_gateway.app import Application, create_app
-from polyglot_gateway.errors import ProcessorUnavailable, SettingsError
+from polyglot_gateway.errors import ProcessorUnavailable, SettingsError, Unauthorized
 from polyglot_gateway.gateway.tokens import AuthorizeRequest
 from polyglot_gateway.processor.base import ACCEPT
 from polyglot_gateway.settings import Settings, load_settings
@@ -98,6 +99,24 @@ def test_tokens_that_the_secret_signs_are_taken(make: Callable[..., Application]
         sent = {"Authorization": f"Bearer {jwt.encode(claims, signed_by, 'HS256')}"}
         assert client.simulate_post(PUBLISH, json=EVENT, headers=sent).status_code == expected
     assert application.tokens.verify(jwt.encode(claims, secret, "HS256")).app == "demo-app"
+
+
+def test_tokens_that_a_key_of_the_set_signs_are_taken(make: Callable[..., Application], tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(key_set(one=rsa_key()))
+    wanted = {"jwt_issuer": "https://id.example", "jwt_audience": "gateway"}
+    application = make(app_with_key("k"), polyglot_env="prod", jwt_jwks="keys.json", **wanted)
+    claims = {"app": "demo-app", "iss": "https://id.example", "aud": "gateway"}
+    assert application.tokens.verify(signed(rsa_key(), "one", **claims)).app == "demo-app"
+    for wrong in ({"iss": "https://other.example"}, {"aud": "other"}):
+        with pytest.raises(Unauthorized):
+            application.tokens.verify(signed(rsa_key(), "one", **claims | wrong))
+    (tmp_path / "keys.json").write_text(key_set(two=rsa_key(1)))
+    application.reload()
+    assert application.tokens.verify(signed(rsa_key(1), "two", **claims))
+    with pytest.raises(Unauthorized):
+        application.tokens.verify(signed(rsa_key(), "one", **claims))
+    with pytest.raises(SettingsError, match=r"^jwt_jwks: 'none.json': cannot be read"):
+        make(jwt_jwks="none.json")
 
 
 def test_the_authorize_hook_is_loaded_at_the_start(
@@ -274,6 +293,7 @@ def test_the_function_of_the_processor_is_called_here(
         {"PROCESSOR_URL": "http://nowhere"},
         {"PROCESSOR_URL": "http://nowhere", "USE_GRPC": "true"},
         {"PROCESSOR_FUNCTION": "uses_ssl:process"},
+        {"JWT_JWKS": "http://127.0.0.1:1/"},
     ],
     ids=str,
 )
@@ -283,8 +303,8 @@ def test_gevent_can_patch_after_the_master_has_tried_the_settings(tmp_path: Path
     (tmp_path / "uses_ssl.py").write_text("import urllib3\n\ndef process(events): ...\n")
     code = (
         "from polyglot_gateway.app import create_app; from polyglot_gateway.settings import load_settings; "
-        "create_app(load_settings().without_redis().without_processor()).close(); "
-        "import sys; assert not {'grpc', 'redis', 'urllib3'} & set(sys.modules); "
+        "create_app(load_settings().without_redis().without_processor().without_jwks()).close(); "
+        "import sys; assert not {'cryptography', 'grpc', 'jwt', 'redis', 'urllib3'} & set(sys.modules); "
         "from gevent import monkey; monkey.patch_all()"
     )
     given = {**os.environ, "HISTORY_BYTES": "1048576", "MAX_CHANNELS": "100", "LOG_LEVEL": "error", **environment}

@@ -261,7 +261,7 @@ def test_a_limit_that_redis_does_not_know_is_warned_of(load: Callable[..., Setti
 
 def test_what_is_shown_holds_no_digest(load: Callable[..., Settings]) -> None:
     shown = load(f"[apps.demo]\nkeys = [{KEY}]").shown()
-    assert shown["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish", "history"]}]
+    assert shown["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish", "history"], "expires": None}]
     assert DIGEST not in str(shown)
     assert shown["bind"] == "127.0.0.1:4000"
 

@@ -86,6 +86,56 @@ def test_rules_and_keys_hold_in_the_core(load: Callable[..., Settings], engine: 
             engine.authorize(app, channel, key, "history")
 
 
+ENDS = {
+    "2026-11-26T12:00:00Z": 1795694400,
+    "2026-11-26T13:00:00+01:00": 1795694400,
+    "2026-11-26 12:00:00Z": 1795694400,
+    "2026-11-26T12:00:00.5Z": 1795694401,
+    "2026-11-25": 1795651200,
+    "1969-12-31T23:59:59Z": 1,
+}
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+@pytest.mark.parametrize(("text", "end"), ENDS.items())
+def test_a_key_ends_at_a_time_or_after_a_day(load: Callable[..., Settings], text: str, end: int, quoted: bool) -> None:
+    value = f'"{text}"' if quoted else text
+    toml = f'[[apps.demo.keys]]\nsha256 = "{DIGEST}"\nscopes = ["publish"]\nexpires = {value}'
+    assert load(toml).apps["demo"].keys[0].expires_at() == end
+
+
+def test_a_key_without_an_end_has_none(load: Callable[..., Settings]) -> None:
+    assert load(f"[apps.demo]\nkeys = [{KEY}]").apps["demo"].keys[0].expires_at() == 0
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-11-26T12:00:00", "12:00:00", '"tomorrow"', '""', "0", "true", '"2026-02-30"', "9999-12-31", "[]"]
+)
+def test_an_end_that_is_none_is_refused(load: Callable[..., Settings], value: str) -> None:
+    toml = f'[[apps.demo.keys]]\nsha256 = "{DIGEST}"\nscopes = ["publish"]\nexpires = {value}'
+    with pytest.raises(SettingsError, match=r"^apps\.demo\.keys\.0\.expires: must be a date-time with its zone"):
+        load(toml)
+
+
+def test_the_end_of_a_key_holds_in_the_core_and_is_warned_of(
+    load: Callable[..., Settings], engine: EmbeddedEngine
+) -> None:
+    over = f'{{ name = "old", sha256 = "{hashlib.sha256(b"old").hexdigest()}", scopes = ["publish"], expires = %s }}'
+    ends = {"2020-01-01": False, "2999-01-01": True}
+    for expires, holds in ends.items():
+        settings = load(f"[apps.demo]\nkeys = [{KEY}, {over % expires}]", polyglot_env="prod")
+        engine.configure(settings.access(), settings.rules())
+        engine.authorize("demo", "room", "secret", "publish")
+        if holds:
+            engine.authorize("demo", "room", "old", "publish")
+            assert settings.warnings() == []
+        else:
+            with pytest.raises(Unauthorized, match=r"^The API key has expired\.$"):
+                engine.authorize("demo", "room", "old", "publish")
+            (warning,) = settings.warnings()
+            assert "apps.demo.keys.1.expires: the key 'old' has expired" in warning
+
+
 def test_in_development_everything_can_be_read(load: Callable[..., Settings], engine: EmbeddedEngine) -> None:
     settings = load(f'[apps.demo]\nkeys = [{KEY}]\nrules = [{{ channels = "room:*" }}]')
     engine.configure(settings.access(), settings.rules())

@@ -84,8 +84,13 @@ def serve(
     graceful_timeout: Annotated[
         int | None, typer.Option(help="Seconds that SIGTERM waits for requests.", show_default="30")
     ] = None,
+    jwt_jwks: Annotated[
+        str | None, typer.Option(help="File or URL of the key set that bearer tokens are checked with.")
+    ] = None,
+    jwt_issuer: Annotated[str | None, typer.Option(help="Whose tokens are taken: their claim iss.")] = None,
+    jwt_audience: Annotated[str | None, typer.Option(help="For whom tokens have to be: their claim aud.")] = None,
     authorize: Annotated[
-        str | None, typer.Option(help="module:function, asked at each socket connect and join.")
+        str | None, typer.Option(help="module:function, asked before key and token of each request.")
     ] = None,
     console: Annotated[
         bool | None, typer.Option(help="Serve the page at /console.", show_default="True in dev, False in prod")

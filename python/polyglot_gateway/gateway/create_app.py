@@ -72,7 +72,7 @@ def create_app(
         breaker: Asked by /api/debug/circuit-breaker.
         version: Of the gateway, for the OpenAPI document.
         publisher: Takes events in place of the engine.
-        tokens: Decides who may do what by bearer token; without it none is taken.
+        tokens: Decides who may do what by bearer token or by a hook; without it none is taken.
         max_batch_bytes: Largest body of a batch or broadcast.
         cors_origins: Origins whose pages may call; "*" for any, none for no CORS headers at all.
         trusted_proxies: Addresses and networks whose X-Forwarded-For is believed.
@@ -81,8 +81,8 @@ def create_app(
     cors = Cors(cors_origins) if cors_origins else None
     app: WsgiApp = falcon.App(router=ChannelRouter(), middleware=Middleware(cors, count_response))
     Problems(count_refused, access.rate_limit).install(app)
-    credentials = Credentials(access, tokens or Tokens(""))
     source = SourceAddress(trusted_proxies)
+    credentials = Credentials(access, tokens or Tokens(), source)
     publisher = publisher or engine
     app.add_route(f"{CHANNEL}/publish", Publish(publisher, access, credentials, source))
     app.add_route(f"{CHANNEL}/history", History(engine, credentials))

@@ -31,11 +31,17 @@ class Streams(Protocol):
     """Opens event streams."""
 
     def open(
-        self, app: str, channel: str, epoch: str, since: int | None, cut: Callable[[], object] | None
+        self,
+        app: str,
+        channel: str,
+        epoch: str,
+        since: int | None,
+        cut: Callable[[], object] | None,
+        allowed: Callable[[], bool],
     ) -> Iterable[bytes]:
         """Server-sent events of the channel after the position, without end; closing the iterable frees what it holds.
 
-        `epoch` "" is the present one; `since` None is where the channel stands now.
+        `epoch` "" is the present one; `since` None is where the channel stands now. It ends once `allowed` says no.
         """
 
 

@@ -58,10 +58,16 @@ def configure_logs(level: str, form: Literal["console", "json"]) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Processor]
+    # Without the values of variables, which structlog would show: keys and tokens are among them.
     if form == "json":
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
+        last = [tracebacks, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr is not None and sys.stderr.isatty())]
+        plain = structlog.dev.RichTracebackFormatter(show_locals=False)
+        colors = sys.stderr is not None and sys.stderr.isatty()
+        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     handler = LogHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

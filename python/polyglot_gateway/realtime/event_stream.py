@@ -64,6 +64,7 @@ class EventStreams:
         epoch: str = "",
         since: int | None = None,
         cut: Callable[[], object] | None = None,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> Iterable[bytes]:
         """Return the events after the position, without end until the hub is drained.
 
@@ -76,6 +77,7 @@ class EventStreams:
             epoch: What `since` belongs to, "" for the present one.
             since: Offset of the last event that the reader has; None for where the channel stands now.
             cut: Closes the reader's connection from outside, should it stall.
+            allowed: Asked before each event, and at each heartbeat; the stream ends once it says no.
 
         Raises:
             InvalidApp, InvalidChannel, InvalidParameter, EngineUnavailable: As Engine.read.
@@ -92,7 +94,9 @@ class EventStreams:
             _release(holds)
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
-        return EventStream(self._engine, self._hub, self._heartbeat, self._count_delivered, subscription, start, page, holds)
+        return EventStream(
+            self._engine, self._hub, self._heartbeat, self._count_delivered, subscription, start, page, holds, allowed
+        )
 
     def _take_holds(self, app: str) -> list[_core.Hold]:
         if self._hold is None:
@@ -119,6 +123,7 @@ class EventStream:
         start: bytes,
         page: Page,
         holds: Sequence[_core.Hold],
+        allowed: Callable[[], bool],
     ) -> None:
         self._engine = engine
         self._hub = hub
@@ -126,6 +131,7 @@ class EventStream:
         self._count_delivered = count_delivered
         self._subscription = subscription
         self._holds = holds
+        self._allowed = allowed
         self._blocks = self._run(start, page)
 
     def __iter__(self) -> Self:
@@ -146,7 +152,7 @@ class EventStream:
         app, channel = self._subscription.key
         news = self._subscription.news
         down = False
-        while not self._hub.draining:
+        while not self._hub.draining and self._allowed():
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
                 blocks, events = page_blocks(page), len(page.events)

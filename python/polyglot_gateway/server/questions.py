@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
 from polyglot_gateway import _core
 from polyglot_gateway.errors import GatewayError
-from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens
+from polyglot_gateway.gateway.tokens import AuthorizeRequest, Kind, Tokens
 
 _log = structlog.get_logger("polyglot_gateway.server")
 
@@ -41,9 +41,11 @@ class Questions:
             return self._tokens.verify(token)
         said = json.loads(params) if params else {}
         request = AuthorizeRequest(
-            kind="connect" if kind == "connect" else "join",
+            kind=cast("Kind", kind),
             token=token,
             params=said if isinstance(said, dict) else {},
             **asked,
         )
-        return self._tokens.connect(request) if kind == "connect" else self._tokens.join(request)
+        if kind == "connect":
+            return self._tokens.connect(request)
+        return self._tokens.join(request) if kind == "join" else self._tokens.ask(request)

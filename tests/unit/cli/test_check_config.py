@@ -14,7 +14,7 @@ def test_shows_the_effective_values_and_no_secret(polyglot, tmp_path, monkeypatc
     assert digest not in result.stdout
     values = json.loads(polyglot("check-config", "--json").stdout)
     assert (values["workers"], values["history_size"], values["max_channels"]) == (3, 77, 10000)
-    assert values["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish"]}]
+    assert values["apps"]["demo"]["keys"] == [{"name": "ci", "scopes": ["publish"], "expires": None}]
 
 
 def test_every_wrong_setting_is_said(polyglot, tmp_path, monkeypatch):

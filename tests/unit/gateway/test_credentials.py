@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 from falcon import testing
 
-from polyglot_gateway._core import Access, ChannelRule, Rules
+from polyglot_gateway._core import Access, ChannelRule, Grant, Rules
 from polyglot_gateway.engine.embedded import EmbeddedEngine
+from polyglot_gateway.errors import Forbidden
 from polyglot_gateway.gateway.create_app import WsgiApp
+from polyglot_gateway.gateway.tokens import AuthorizeRequest, Tokens
 
 HISTORY = "/apps/demo/channels/room:1/history"
 PUBLISH = "/apps/demo/channels/room:1/publish"
@@ -226,7 +228,7 @@ def test_without_a_secret_no_token_is_taken(make_app: Callable[..., WsgiApp], ma
     client = testing.TestClient(make_app(tokens=None))
     reply = client.simulate_get(HISTORY, headers=bearer(make_token()))
     assert (reply.status_code, reply.json["code"]) == (401, "unauthorized")
-    assert reply.json["error"] == "Bearer tokens are not accepted; JWT_SECRET is not set."
+    assert reply.json["error"] == "Bearer tokens are not accepted; neither JWT_SECRET nor JWT_JWKS is set."
 
 
 @pytest.mark.parametrize("name", ["a.b", "ü", "x" * 65])
@@ -241,3 +243,115 @@ def test_a_malformed_channel_name_is_refused(client: testing.TestClient, channel
     method = "POST" if action == "publish" else "GET"
     reply = client.simulate_request(method, f"/apps/demo/channels/{channel}/{action}", json=EVENT)
     assert (reply.status_code, reply.json["code"]) == (400, "invalid_channel")
+
+
+def test_a_key_that_has_expired_is_said_to_its_holder_alone(
+    make_app: Callable[..., WsgiApp], engine: EmbeddedEngine
+) -> None:
+    access = Access()
+    access.add_key("demo", hashlib.sha256(b"brief").hexdigest(), ["history"], int(time.time()) - 1)
+    engine.configure(access, Rules(ChannelRule()))
+    client = testing.TestClient(make_app())
+    for key, said in (("brief", "The API key has expired."), ("guess", "The API key is not a key of this app.")):
+        reply = client.simulate_get(HISTORY, headers={"X-API-Key": key})
+        assert (reply.status_code, reply.json["code"], reply.json["error"]) == (401, "unauthorized", said)
+
+
+EVERY_REQUEST = [
+    ("POST", PUBLISH, "publish", "room:1"),
+    ("POST", "/apps/demo/publish", "publish", ""),
+    ("POST", "/apps/demo/broadcast", "publish", ""),
+    ("GET", HISTORY, "history", "room:1"),
+    ("DELETE", HISTORY, "admin", "room:1"),
+    ("HEAD", "/apps/demo/channels/room:1/events", "subscribe", "room:1"),
+    ("GET", "/apps/demo/channels/public:1/history", "history", "public:1"),
+    ("GET", "/apps/demo/channels/room:1/presence", "history", "room:1"),
+    ("GET", "/apps/demo/channels/room:1", "history", "room:1"),
+    ("GET", "/apps/demo/channels", "history", ""),
+    ("GET", "/apps/demo/analytics", "history", ""),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "kind", "channel"), EVERY_REQUEST)
+def test_the_hook_is_asked_before_all_else(
+    make_app: Callable[..., WsgiApp], secret: str, method: str, path: str, kind: str, channel: str
+) -> None:
+    asked: list[AuthorizeRequest] = []
+
+    def hook(request: AuthorizeRequest) -> Grant | None:
+        asked.append(request)
+        raise Forbidden("Not on a Sunday.")
+
+    client = testing.TestClient(make_app(tokens=Tokens(secret, hook)))
+    sent = {"X-API-Key": "full-key", "Cookie": "a=b", "Content-Type": "application/json"}
+    asks = {"headers": sent, "query_string": "who=me&who=you&key=k", "extras": {"REMOTE_ADDR": "203.0.113.7"}}
+    reply = client.simulate_request(method, path, **asks)
+    assert reply.status_code == 403
+    assert method == "HEAD" or reply.json["error"] == "Not on a Sunday."
+    (request,) = asked
+    assert (request.kind, request.app, request.channel, request.api_key) == (kind, "demo", channel, "full-key")
+    assert request.params == {"who": "you"}
+    assert request.source_ip == "203.0.113.7"
+    assert (request.headers["cookie"], request.headers["content-type"]) == ("a=b", "application/json")
+
+
+def test_the_hook_sees_the_token_or_the_key_whatever_it_is(make_app: Callable[..., WsgiApp], secret: str) -> None:
+    asked: list[tuple[str, str]] = []
+    tokens = Tokens(secret, lambda request: asked.append((request.token, request.api_key)))
+    client = testing.TestClient(make_app(tokens=tokens))
+    client.simulate_get(HISTORY, headers=bearer("opaque"))
+    client.simulate_get(HISTORY, headers={"X-API-Key": "\xd0\xba"})
+    client.simulate_head("/apps/demo/channels/room:1/events", query_string="key=reader-key")
+    client.simulate_head("/apps/demo/channels/room:1/events", query_string="key=a.b.c")
+    assert asked == [("opaque", ""), ("", "к"), ("", "reader-key"), ("a.b.c", "")]
+
+
+def test_what_the_hook_grants_holds_as_it_is(
+    make_app: Callable[..., WsgiApp], client: testing.TestClient, secret: str
+) -> None:
+    def hook(request: AuthorizeRequest) -> Grant:
+        grant = Grant("demo", "ann")
+        grant.allow("room:*", ["publish"])
+        return grant
+
+    hooked = testing.TestClient(make_app(tokens=Tokens(secret, hook)))
+    assert hooked.simulate_post(PUBLISH, json=EVENT).status_code == 200
+    assert client.simulate_get(HISTORY).json["events"][0]["meta"]["user_id"] == "ann"
+    for refused in (
+        hooked.simulate_get(HISTORY),
+        hooked.simulate_post("/apps/demo/channels/hall/publish", json=EVENT),
+        hooked.simulate_post("/apps/demo/publish", json={"events": []}),
+        hooked.simulate_post("/apps/other/channels/room:1/publish", json=EVENT),
+        hooked.simulate_delete(HISTORY, headers={"X-API-Key": "full-key"}),
+    ):
+        assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+
+
+def test_where_the_hook_says_nothing_key_and_token_decide(
+    make_app: Callable[..., WsgiApp], secret: str, make_token: Callable[..., str]
+) -> None:
+    client = testing.TestClient(make_app(tokens=Tokens(secret, lambda _: None)))
+    assert client.simulate_get(HISTORY, headers={"X-API-Key": "full-key"}).status_code == 200
+    assert client.simulate_get(HISTORY, headers=bearer(make_token())).status_code == 200
+    assert client.simulate_get(HISTORY, headers=bearer("a.b.c")).status_code == 401
+    assert client.simulate_get(HISTORY).status_code == 401
+    assert client.simulate_get("/apps/demo/channels/public:1/history", headers=bearer("a.b.c")).status_code == 200
+
+
+def test_a_hook_that_fails_lets_nobody_in_and_shows_nothing(make_app: Callable[..., WsgiApp], secret: str) -> None:
+    def hook(_: AuthorizeRequest) -> None:
+        raise RuntimeError("the secret of the hook")
+
+    client = testing.TestClient(make_app(tokens=Tokens(secret, hook)))
+    reply = client.simulate_get(HISTORY, headers={"X-API-Key": "full-key"})
+    assert (reply.status_code, reply.json["code"]) == (500, "internal_error")
+    assert "secret" not in reply.text
+
+
+def test_a_name_is_checked_before_the_hook_is_asked(make_app: Callable[..., WsgiApp], secret: str) -> None:
+    def hook(_: AuthorizeRequest) -> None:
+        raise AssertionError
+
+    client = testing.TestClient(make_app(tokens=Tokens(secret, hook)))
+    assert client.simulate_get("/apps/a.b/channels").json["code"] == "invalid_app"
+    assert client.simulate_get("/apps/demo/channels/a%ff/history").json["code"] == "invalid_channel"

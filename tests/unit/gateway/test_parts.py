@@ -27,7 +27,13 @@ class Canned:
     """Streams of the user's own."""
 
     def open(
-        self, app: str, channel: str, epoch: str, since: int | None, cut: Callable[[], object] | None
+        self,
+        app: str,
+        channel: str,
+        epoch: str,
+        since: int | None,
+        cut: Callable[[], object] | None,
+        allowed: Callable[[], bool],
     ) -> Iterable[bytes]:
         return [f"data: {app} {channel} {epoch} {since}\n\n".encode()]
 

@@ -180,11 +180,48 @@ def test_leeway_lets_a_token_hold_longer(secret: str, make_token: Callable[..., 
         lenient.verify(make_token(exp=now - 61))
 
 
+def test_the_issuer_has_to_be_the_one_that_is_wanted(secret: str, make_token: Callable[..., str]) -> None:
+    tokens = Tokens(secret, issuer="https://id.example")
+    assert tokens.verify(make_token(iss="https://id.example"))
+    for iss in ("https://id.example/", "https://other.example", "", ["https://id.example"], None, ...):
+        with pytest.raises(Unauthorized, match=r"ssuer|iss"):
+            tokens.verify(make_token_raw(secret, iss=iss))
+
+
+def test_the_audience_has_to_be_the_one_that_is_wanted(secret: str, make_token: Callable[..., str]) -> None:
+    tokens = Tokens(secret, audience="gateway")
+    assert tokens.verify(make_token(aud="gateway"))
+    assert tokens.verify(make_token(aud=["other", "gateway"]))
+    for aud in ("other", "gateway2", "", [], ["other"], None, ..., {"gateway": 1}):
+        with pytest.raises(Unauthorized, match=r"udience|aud|claim format"):
+            tokens.verify(make_token(aud=aud))
+
+
+def make_token_raw(secret: str, **claims: Any) -> str:
+    """As make_token, with claims that PyJWT would not write."""
+    payload = {"app": "demo", "exp": int(time.time()) + 60, "can": {}, **claims}
+    text = json.dumps({name: value for name, value in payload.items() if value is not ...})
+    return jwt.api_jws.encode(text.encode(), secret, "HS256")
+
+
+def test_the_hook_can_be_asked_alone(secret: str, make_token: Callable[..., str]) -> None:
+    own = Grant("demo", "hooked")
+    request = AuthorizeRequest("publish", "demo", "room:1", token=make_token())
+    assert Tokens(secret, lambda _: own).ask(request) is own
+    assert Tokens(secret, lambda _: None).ask(request) is None
+    assert Tokens(secret).ask(request) is None
+    assert Tokens(secret, lambda _: None).asks
+    assert not Tokens(secret).asks
+    hook: Any = lambda _: True  # noqa: E731
+    with pytest.raises(InternalError, match="bool"):
+        Tokens(secret, hook).ask(request)
+
+
 def test_without_a_secret_no_token_is_taken(make_token: Callable[..., str]) -> None:
     for token in (make_token(), "abc"):
         with pytest.raises(Unauthorized) as caught:
             Tokens("").verify(token)
-        assert caught.value.message == "Bearer tokens are not accepted; JWT_SECRET is not set."
+        assert caught.value.message == "Bearer tokens are not accepted; neither JWT_SECRET nor JWT_JWKS is set."
 
 
 def test_a_token_has_two_dots() -> None:

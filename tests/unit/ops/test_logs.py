@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -48,6 +49,22 @@ def test_an_exception_is_told_with_its_traceback(capsys: pytest.CaptureFixture[s
     structlog.get_logger().error("failed", exc_info=ValueError("the reason"))
     (line,) = lines(capsys)
     assert json.loads(line)["exception"][0]["exc_value"] == "the reason"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[str], form: Any) -> None:
+    def fail() -> None:
+        key = "hunter" + "2"
+        raise ValueError(len(key))
+
+    configure_logs("info", form)
+    try:
+        fail()
+    except ValueError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    said = "\n".join(lines(capsys))
+    assert "ValueError" in said
+    assert "hunter2" not in said
 
 
 def test_below_the_level_nothing_is_logged(capsys: pytest.CaptureFixture[str]) -> None:

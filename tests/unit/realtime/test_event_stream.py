@@ -65,6 +65,20 @@ def test_what_a_reader_has_taken_is_counted(engine: EmbeddedEngine, hub: Hub, pu
     assert counted[0] == ("demo", events, len(blocks))
 
 
+def test_a_stream_ends_before_the_first_event_that_is_not_allowed(
+    streams: EventStreams, publish: Callable[..., str]
+) -> None:
+    allowed = True
+    stream = streams.open("demo", "room", allowed=lambda: allowed)
+    next(stream)
+    epoch = publish("heard")
+    assert ids(stream) == [f"{epoch}:1"]
+    allowed = False
+    publish("unheard")
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
 def test_events_follow_in_order(streams: EventStreams, publish: Callable[..., str]) -> None:
     stream = streams.open("demo", "room")
     next(stream)

@@ -48,7 +48,9 @@ def ask() -> Callable[..., Any]:
     return ask
 
 
-@pytest.mark.parametrize(("kind", "channel"), [("connect", ""), ("join", "room:1")])
+@pytest.mark.parametrize(
+    ("kind", "channel"), [("connect", ""), ("join", "room:1"), ("subscribe", "room:1"), ("history", "room:1")]
+)
 def test_the_hook_is_asked_with_all_that_is_known(ask: Callable[..., Any], kind: Any, channel: str) -> None:
     grant = _core.Grant("demo", "somebody")
     requests: list[AuthorizeRequest] = []
@@ -61,6 +63,13 @@ def test_the_hook_is_asked_with_all_that_is_known(ask: Callable[..., Any], kind:
     assert ask(hook, kind=kind, channel=channel, **sent) is grant
     expected = {**sent, "params": {"a": 1}, "source_ip": "203.0.113.7"}
     assert requests == [AuthorizeRequest(kind, "demo", channel, **expected)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "history"])
+def test_of_a_request_only_the_hook_decides_here(ask: Callable[..., Any], kind: str) -> None:
+    """Key and token come later, as what is public needs neither."""
+    assert ask(lambda _: None, kind=kind, token="a.b.c") is None
+    assert ask(None, kind=kind, token="a.b.c") is None
 
 
 @pytest.mark.parametrize("hooked", [True, False])

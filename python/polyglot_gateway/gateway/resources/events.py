@@ -8,7 +8,7 @@ from functools import partial
 import falcon
 
 from polyglot_gateway.gateway import parameters
-from polyglot_gateway.gateway.credentials import Credentials
+from polyglot_gateway.gateway.credentials import Allowed, Credentials
 from polyglot_gateway.gateway.parts import Streams
 
 
@@ -21,10 +21,10 @@ class Events:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
         """Answer with a stream that begins after the position that the reader names, or now."""
-        epoch, since = self._start(req, app, channel)
+        allowed, (epoch, since) = self._start(req, app, channel)
         connection = req.env.get("gunicorn.socket")  # other servers do not show it
         cut = partial(connection.shutdown, socket.SHUT_RDWR) if connection is not None else None
-        resp.stream = self._streams.open(app, channel, epoch, since, cut)
+        resp.stream = self._streams.open(app, channel, epoch, since, cut, allowed.still)
         _describe(resp)
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, app: str, channel: str) -> None:
@@ -32,10 +32,10 @@ class Events:
         self._start(req, app, channel)
         _describe(resp)
 
-    def _start(self, req: falcon.Request, app: str, channel: str) -> tuple[str, int | None]:
+    def _start(self, req: falcon.Request, app: str, channel: str) -> tuple[Allowed, tuple[str, int | None]]:
         # A browser's EventSource cannot send headers, so here alone the key or token may stand in the URL.
-        self._credentials.authorize_channel(req.env, app, channel, "subscribe", parameters.text(req, "key"))
-        return _position(req)
+        allowed = self._credentials.allowed(req.env, app, channel, "subscribe", parameters.text(req, "key"))
+        return allowed, _position(req)
 
 
 def _describe(resp: falcon.Response) -> None:
