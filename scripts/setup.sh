@@ -14,7 +14,6 @@ lacks_cmake() { ! cmake --version 2>/dev/null | awk 'NR == 1 { split($3, v, ".")
 lacks_header() { ! echo "#include <$1>" | g++ -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 
 lacks_nchan() { ! compgen -G '/usr/lib/nginx/modules/ngx_nchan_module.so' >/dev/null; }
-lacks_faketime() { ! compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
 
 # Names the Debian packages that would supply what is missing. $1: start, instances, test or slow.
 missing_packages() {
@@ -43,7 +42,6 @@ missing_packages() {
   lacks_command wrk && echo wrk
   lacks_command ip && echo iproute2
   lacks_nchan && echo libnginx-mod-nchan
-  lacks_faketime && echo faketime
   [ "$1" = test ] && return
   lacks_fuzzer && echo clang libclang-rt-dev
   return 0
