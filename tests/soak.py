@@ -64,7 +64,9 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         lines = [f"{what:32}{many:>12,}" for what, many in sorted(self.counts.items())]
         lines += [f"{'silent':32}{self.silent:>12,}", f"{'failures':32}{len(self.failures):>12,}", *self.failures, ""]
-        lines.append(f"{'process':24}{'MiB: first third':>18}{'end':>8}{'descriptors':>14}{'end':>6}{'threads':>9}{'end':>5}")
+        lines.append(
+            f"{'process':24}{'MiB: first third':>18}{'end':>8}{'descriptors':>14}{'end':>6}{'threads':>9}{'end':>5}"
+        )
         lines += [
             f"{name:24}{early.memory / MEBIBYTE:>18.1f}{late.memory / MEBIBYTE:>8.1f}"
             f"{early.descriptors:>14.0f}{late.descriptors:>6.0f}{early.threads:>9.0f}{late.threads:>5.0f}"
@@ -102,7 +104,9 @@ class Soak:
             if follower.failure:
                 self.ledger.fail(f"{follower}: {follower.failure!r}")
         metrics = self.gateway.request("GET", "/metrics").body.decode()
-        self.ledger.count("evicted channels", int(float(metrics.partition("\npolyglot_evictions_total ")[2].split()[0])))
+        self.ledger.count(
+            "evicted channels", int(float(metrics.partition("\npolyglot_evictions_total ")[2].split()[0]))
+        )
         early = {name: _middle(taken[len(taken) // 6 : len(taken) // 3]) for name, taken in self.samples.items()}
         late = {name: _middle(taken[-(len(taken) // 6) :]) for name, taken in self.samples.items()}
         return Report(

@@ -33,7 +33,7 @@ class Client(threading.Thread):
             while self.publish([self.name, len(self.acks)]):
                 pass
         except Exception as error:
-            self.failure = f"{self.name}: {error!r}"
+            self.failure = f"{self.name} at {time.monotonic():.2f}: {error!r}"
 
     def publish(self, data: Any) -> bool:
         """Publish; False when the gateway is gone."""

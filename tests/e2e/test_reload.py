@@ -49,7 +49,10 @@ WRONG = {
     ),
     "a name": (RULES.format(limit="1000, max_bytes = 7"), "apps.*.rules.0.max_bytes: there is no such setting"),
     "no TOML": (RULES.format(limit="1000") + "[apps", "polyglot_config: 'polyglot.toml' is not TOML: "),
-    "another setting": ("workers = 0\n" + RULES.format(limit=10), "workers: 0: Input should be greater than or equal to 1"),
+    "another setting": (
+        "workers = 0\n" + RULES.format(limit=10),
+        "workers: 0: Input should be greater than or equal to 1",
+    ),
     "what does not go with the rest": (
         '[apps."*"]\nrules = [{ channels = "room:*", history_size = 5000 }]\n',
         "apps.*.rules.0.history_size: 5000",

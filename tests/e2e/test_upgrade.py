@@ -153,5 +153,3 @@ def test_the_document_upgrades_and_rolls_back(host: Host) -> None:
 def gap_of(gateway: Gateway, ack: dict) -> str:
     gap: dict = gateway.history("room:1", f"since={ack['offset']}&epoch={ack['epoch']}")["gap"]
     return gap["reason"]
-
-
