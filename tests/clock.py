@@ -1,4 +1,4 @@
-"""A clock of its own for a gateway, which a test sets while the gateway runs; the clock that only grows stays the machine's."""
+"""A clock of its own for a gateway, which a test sets while it runs; the clock that only grows stays the machine's."""
 
 import struct
 import subprocess

@@ -1,4 +1,4 @@
-"""The parts of the soak (soak.py): who publishes, who follows, who reads, and the ledger that holds them to each other."""
+"""The parts of the soak (soak.py): who publishes, follows and reads, and the ledger that holds them to each other."""
 
 import collections
 import contextlib

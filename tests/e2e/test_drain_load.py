@@ -41,7 +41,7 @@ class Client(threading.Thread):
 
 
 class HttpClient(Client):
-    """Over one connection, and another when it is told that this one closes; a connection has to be good for an answer."""
+    """Over one connection until it is told that it closes, then over another; each is good for an answer."""
 
     connection: RawConnection | None = None
 

@@ -15,8 +15,9 @@ BODY = json.dumps({"type": "message", "data": "x" * 300}).encode()
 @pytest.fixture
 def polyglot(tmp_path):
     """Runs a command of the gateway where its file is."""
+    environment = {**os.environ, "COLUMNS": "500"}
     return lambda *arguments: subprocess.run(
-        [*POLYGLOT, *arguments], cwd=tmp_path, env={**os.environ, "COLUMNS": "500"}, capture_output=True, text=True
+        [*POLYGLOT, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -50,12 +51,12 @@ WRONG = {
     "a name": (RULES.format(limit="1000, max_bytes = 7"), "apps.*.rules.0.max_bytes: there is no such setting"),
     "no TOML": (RULES.format(limit="1000") + "[apps", "polyglot_config: 'polyglot.toml' is not TOML: "),
     "another setting": (
-        "workers = 0\n" + RULES.format(limit=10),
-        "workers: 0: Input should be greater than or equal to 1",
+        "graceful_timeout = -1\n" + RULES.format(limit=1000),
+        "graceful_timeout: -1: Input should be greater than or equal to 0",
     ),
     "what does not go with the rest": (
         '[apps."*"]\nrules = [{ channels = "room:*", history_size = 5000 }]\n',
-        "apps.*.rules.0.history_size: 5000",
+        "apps.*.rules: history_size 5000 of 'room:*' is above the history_size of all channels; allowed are 1 to 1000",
     ),
 }
 

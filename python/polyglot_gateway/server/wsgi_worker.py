@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 
-class LastTakingServer(StreamServer):  # type: ignore[misc]
+class LastTakingServer(StreamServer):
     """Closes its socket only when nobody waits there: the kernel would cut them off."""
 
     def close(self) -> None:
@@ -36,11 +36,14 @@ class _Named:
 class WsgiWorker(GeventWorker):
     """One process: gevent's loop, and the application in it."""
 
-    def server_class(self, listener: socket.socket, *, spawn: Pool, **tls: Any) -> LastTakingServer:
+    def server_class(  # type: ignore[override]
+        self, listener: socket.socket, *, spawn: Pool, **tls: Any
+    ) -> LastTakingServer:
         """Return what serves one listening socket; gunicorn's `run` calls this."""
         for name in ("application", "log", "handler_class", "environ"):  # for servers that speak HTTP themselves
             tls.pop(name)
-        server = LastTakingServer(listener, handle=partial(self.handle, _Named(listener)), spawn=spawn, **tls)
+        handle = partial(self.handle, cast("socket.socket", _Named(listener)))
+        server = LastTakingServer(listener, handle=handle, spawn=spawn, **tls)
         if self.cfg.workers > 1:
             server.max_accept = 1  # as gunicorn's own: other workers are to have some too
         return server
