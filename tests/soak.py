@@ -153,6 +153,7 @@ def run(folder: Path, seconds: float, server: str = "native") -> Report:
     """Run a gateway in this folder under load for so many seconds."""
     (folder / "polyglot.toml").write_text(RULES.format(limit=60_000))
     small = {"MAX_CHANNELS": "100", "HISTORY_SIZE": "200", "HISTORY_BYTES": str(4 << 20), "SERVER": server}
+    small["IDEMPOTENCY_KEYS"] = "1000000"  # each event has one, and none may be refused
     gateway = Gateway(folder, free_port(), ("--workers", "2"), {**small, "LOG_LEVEL": "error"})
     try:
         gateway.wait_until_ready()

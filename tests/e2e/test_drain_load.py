@@ -2,16 +2,19 @@
 
 import contextlib
 import json
+import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.followers import SocketFollower, StreamFollower
 from tests.raw_http import Answer, Closed, RawConnection
-from tests.serving import Gateway, wait_until
+from tests.serving import Gateway, free_port, serve_command, wait_until
 from tests.websocket import Ended, WebSocket
 
 CLIENTS = 4
@@ -128,6 +131,28 @@ def test_no_publish_fails(start: Callable[..., Gateway], server: str) -> None:
     assert [got[offset - 1] for offset in sorted(acks)] == [acks[offset] for offset in sorted(acks)]
     # A socket may have been sent away between its event and the acknowledgement.
     assert len(got) - 1 - len(acks) <= CLIENTS
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="a PID namespace takes root")
+def test_no_publish_fails_when_the_master_is_process_1_of_a_container(tmp_path: Path) -> None:
+    port = free_port()
+    command = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *serve_command(port))
+    gateway = Gateway(tmp_path, port, ("--workers", "2", "--graceful-timeout", str(GRACE)), {}, command)
+    try:
+        gateway.wait_until_ready()
+        assert "the master is pid 1\n" in gateway.log.read_text()
+        clients = [HttpClient(gateway, f"client-{number}") for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        wait_until(lambda: all(len(client.acks) > 20 for client in clients), "all to publish")
+        (master,) = gateway.workers()
+        os.kill(master, signal.SIGTERM)
+        for client in clients:
+            client.join(2 * GRACE)
+        assert gateway.process.wait(2 * GRACE) == 0
+        assert [client.failure for client in clients if client.failure] == []
+    finally:
+        gateway.kill_everything()
 
 
 def test_new_clients_are_refused_at_once_while_others_finish(start: Callable[..., Gateway]) -> None:
