@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tests.raw_http import PATIENCE, Closed, RawConnection
 from tests.serving import Stream, wait_until
-from tests.websocket import Ended, WebSocket
+from tests.websocket import Ended, Refused, WebSocket
 
 
 class Publisher(RawConnection):
@@ -138,7 +138,7 @@ class Follower(threading.Thread, abc.ABC):
             try:
                 self._connect()
                 return
-            except (OSError, Closed, http.client.HTTPException):
+            except (OSError, Closed, Ended, Refused, http.client.HTTPException):
                 assert time.monotonic() < deadline, "the gateway takes no connection"
                 time.sleep(0.01)
 

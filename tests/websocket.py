@@ -184,6 +184,10 @@ class WebSocket(RawConnection):
         """
         return self._kept.popleft() if self._kept else self._read_message()
 
+    def skip(self) -> None:
+        """Drop the messages that came while others were waited for."""
+        self._kept.clear()
+
     def text(self) -> str:
         """The next frame, a text, as it was sent; what was kept is left alone."""
         opcode, payload = self.frame()

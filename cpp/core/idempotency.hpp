@@ -2,6 +2,8 @@
 //
 // A table of slots in the segment, found by the key's hash with linear probing over kProbes slots; a slot older than
 // the window is free again. When all probed slots are taken the key is refused rather than another one forgotten early.
+// Should some of them come from the future, because the clock was set back, they count as written now from then on:
+// they are forgotten in a window's time, and not when the clock has caught up.
 //
 // Thread safety: needs the segment's lock.
 #pragma once
@@ -44,6 +46,9 @@ class IdempotencyWindow {
   void write(std::uint64_t index, const IdempotencySlot& slot) const;
 
  private:
+  // No probed slot comes from the future any more. What is replayed from those that did has the time of this call.
+  void date_back(const IdempotencyKey& key, TimeUs now) const;
+
   SegmentMap map_;
 };
 

@@ -1,7 +1,6 @@
 #include "core/segment.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -11,21 +10,16 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <new>
 
 #include "core/checksum.hpp"
-#include "core/counters.hpp"
 #include "core/recovery.hpp"
 
 namespace polyglot::core {
 namespace {
-
-constexpr long kSecondNs = 1'000'000'000;
-constexpr long kLookAgainNs = 50'000'000;
 
 // Bytes far behind the end of the file that only serve to be locked.
 constexpr off_t kUsersByte = off_t{1} << 60;
@@ -86,7 +80,8 @@ bool sync_folder_of(const std::string& path) {
 }
 
 // A new file under its final name, or nothing. Its blocks are reserved: a write through the map can't meet a full disk.
-Status create_file(const std::string& path, const Geometry& geometry) {
+// A file that has that name gets the name `aside`, once the new one is whole.
+Status create_file(const std::string& path, const Geometry& geometry, const std::string& aside = "") {
   const std::string fresh = path + ".new";
   FileDescriptor file(open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   const std::string advice = "Choose another data_dir or make this one writable.";
@@ -111,7 +106,8 @@ Status create_file(const std::string& path, const Geometry& geometry) {
   header.void_epoch = new_epoch();
   header.closed = 1;
   const bool written = pwrite(file.get(), page.data(), page.size(), 0) == static_cast<ssize_t>(page.size()) &&
-                       fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0 && sync_folder_of(path);
+                       fsync(file.get()) == 0 && (aside.empty() || rename(path.c_str(), aside.c_str()) == 0) &&
+                       rename(fresh.c_str(), path.c_str()) == 0 && sync_folder_of(path);
   if (written) return {};
   error = errno;
   unlink(fresh.c_str());
@@ -148,6 +144,27 @@ Identity identify(int fd) {
                      header.file_bytes == static_cast<std::uint64_t>(status.st_size) &&
                      SegmentParts(header.geometry).end == header.file_bytes;
   return {whole ? Identity::Verdict::ours : Identity::Verdict::damaged, header.geometry, header.version};
+}
+
+std::string name_aside(const std::string& path, const std::string& why) {
+  return path + "." + why + "-" + std::to_string(std::time(nullptr));
+}
+
+// A history of another version stays whole, so nobody may have it open. REQUIRES: the turn; `alone`: no other user.
+Status replace_other_version(const std::string& path, std::uint32_t version, const Geometry& wanted, bool alone,
+                             std::vector<std::string>& notices) {
+  const std::string what = path + " has format version " + std::to_string(version) + ", this gateway writes " +
+                           std::to_string(kSegmentVersion) + ". ";
+  if (!alone) {
+    return {Code::storage_version,
+            what + "A gateway of that version uses it: stop it first, or give this one another data_dir."};
+  }
+  const std::string aside = name_aside(path, "version-" + std::to_string(version));
+  if (Status status = create_file(path, wanted, aside); !status.ok())
+    return {status.code(), what + "A new history could not be made: " + status.message()};
+  notices = {what + "It was set aside as " + aside +
+             " and a new history begun; readers with an older position are told epoch_changed."};
+  return {};
 }
 
 std::string describe(const Geometry& geometry) {
@@ -239,9 +256,9 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
       return unusable(path, errno, "Locks do not work there: use a local disk.");
     const Identity identity = identify(file.get());
     if (identity.verdict == Identity::Verdict::other_version) {
-      return Status(Code::storage_version, path + " has format version " + std::to_string(identity.version) +
-                                               ", this gateway writes " + std::to_string(kSegmentVersion) +
-                                               ". Start the gateway it belongs to, or move the file away.");
+      Status status = replace_other_version(path, identity.version, wanted, first, notices);
+      if (!status.ok()) return status;
+      continue;
     }
     bool usable = identity.verdict == Identity::Verdict::ours;
     if (usable && identity.geometry != wanted) {
@@ -298,7 +315,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
     }
     if (!first)
       return Status(Code::storage_damaged, path + " is damaged while others use it. Stop them, then start again.");
-    const std::string aside = path + ".damaged-" + std::to_string(std::time(nullptr));
+    const std::string aside = name_aside(path, "damaged");
     if (rename(path.c_str(), aside.c_str()) != 0)
       return unusable(path, errno, "It is damaged and could not be set aside.");
     notices = {path + " was damaged; it was set aside as " + aside + " and a new history begun."};
@@ -328,58 +345,6 @@ bool Segment::lives(std::uint64_t incarnation) const {
     if (map_.worker(i).incarnation.load(std::memory_order_acquire) == incarnation && alive(i)) return true;
   }
   return false;
-}
-
-Status Segment::sync(std::uint64_t position) {
-  Header& header = map_.header();
-  if (header.synced.load(std::memory_order_acquire) >= position) return {};
-  pthread_mutex_t* mutex = mutex_in(header.sync_lock);
-  if (const int outcome = lock(mutex); outcome != 0) take_over(mutex, outcome, false);
-  Status status;
-  if (header.synced.load(std::memory_order_acquire) < position) {
-    const std::uint64_t head = header.head.load(std::memory_order_acquire);
-    // A second flush after one that failed would succeed without what the first has lost.
-    if (header.disk_refused == 0 && fdatasync(file_.get()) == 0) {
-      header.synced.store(head, std::memory_order_release);
-    } else {
-      if (header.disk_refused.exchange(1) != 0) errno = EIO;
-      status =
-          Status(Code::engine_unavailable, "The disk did not take the event: " + reason(errno) +
-                                               ". It may still be delivered; send it again with its idempotency key.");
-    }
-  }
-  pthread_mutex_unlock(mutex);
-  return status;
-}
-
-// A wake-up can be lost: with one who was woken and is killed before it has the lock, or with a holder who is killed
-// between letting go and waking. Then the lock is free, and nobody knows that others sleep.
-int Segment::lock(pthread_mutex_t* mutex) {
-  int outcome = pthread_mutex_trylock(mutex);
-#if defined(__SANITIZE_THREAD__)
-  // It does not know that one who waits with a time limit may take over from a dead holder.
-  for (; outcome == EBUSY; outcome = pthread_mutex_trylock(mutex)) sched_yield();
-#endif
-  while (outcome == EBUSY || outcome == ETIMEDOUT) {
-    timespec until{};
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += kLookAgainNs;
-    if (until.tv_nsec >= kSecondNs) {
-      until.tv_nsec -= kSecondNs;
-      ++until.tv_sec;
-    }
-    outcome = pthread_mutex_timedlock(mutex, &until);
-  }
-  return outcome;
-}
-
-void Segment::take_over(pthread_mutex_t* mutex, int outcome, bool to_repair) const {
-  if (outcome != EOWNERDEAD) std::abort();  // to go on without the lock would be to write over others
-  if (to_repair) {
-    repair(map_);
-    Counters(map_, worker_).add(Counter::repairs);
-  }
-  pthread_mutex_consistent(mutex);
 }
 
 }  // namespace polyglot::core

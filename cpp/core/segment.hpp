@@ -8,7 +8,8 @@
 //
 //   no file                          created beside and renamed, its blocks reserved: a full disk shows here, not later
 //   not ours, cut short, zero bytes  set aside as history.pgs.damaged-<time>, a new one made, a notice left
-//   of another version               storage_version; nothing is touched
+//   of another version               set aside as history.pgs.version-<n>-<time>, a new one made, a notice left;
+//                                    storage_version while others use it, and nothing is touched
 //   made with other sizes            storage_unusable, or storage_busy while others use it; nothing is touched
 //   parts of it damaged              repaired by recovery.hpp, a notice left; channels that lost events get a new epoch
 //

@@ -32,7 +32,9 @@
 //   A record never wraps. What is left before the end of the log is skipped: by a record of kind filler, or, when not
 //   even a RecordHeader fits, unmarked.
 //
-// The version is raised with every change of this file's meaning; nothing here is ever read from another version.
+// The version is raised with every change of this file's meaning; nothing here is ever read from another version. So
+// that versions can tell each other's files and users, magic and version stay where they are, and so does how an opener
+// takes its turn and shows that it uses the file (segment.hpp).
 #pragma once
 
 #include <pthread.h>

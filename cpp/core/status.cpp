@@ -54,8 +54,8 @@ constexpr std::array<CodeInfo, kCodeCount> kCodes = {{
     {"storage_full", 500, "No space for the data file", "Free space on the disk, or ask for a smaller history.", 0},
     {"storage_unusable", 500, "Data folder unusable",
      "Give a folder that exists, on a local disk, in which the gateway may write.", 0},
-    {"storage_version", 500, "Data file of another version",
-     "Start the version of the gateway that wrote the file, or move the file away to begin with an empty history.", 0},
+    {"storage_version", 500, "Data file of another version in use",
+     "Stop the gateway of the other version that uses the folder, or use another folder.", 0},
 }};
 
 // A message may quote what a client sent; what is not UTF-8 in it becomes U+FFFD.

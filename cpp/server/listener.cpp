@@ -82,25 +82,38 @@ void Listener::rest() {
 void Listener::take() {
   for (int i = 0; i < kAtATime; ++i) {
     if (loop_.connection_count >= loop_.options.max_connections) return rest();
-    sockaddr_storage address{};
-    socklen_t size = sizeof(address);
-    const int fd =
-        accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return rest();
-      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-      continue;  // of that one connection alone
-    }
-    Connection::Socket socket(fd);
-    if (address.ss_family != AF_UNIX) {
-      const int on = 1;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    }
-    std::uint16_t port = 0;
-    const std::string text = address_text(address, port);
-    std::make_shared<HttpSession>(loop_, std::move(socket), text, port)->start();
+    const Outcome outcome = take_one();
+    if (outcome == Outcome::no_room) return rest();
+    if (outcome == Outcome::none_waits) break;
   }
   wait();
+}
+
+void Listener::finish() {
+  while (socket_.is_open() && take_one() == Outcome::taken) {
+  }
+  stop();
+}
+
+Listener::Outcome Listener::take_one() {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  const int fd =
+      accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return Outcome::no_room;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Outcome::none_waits;
+    return Outcome::taken;  // of that one connection alone
+  }
+  Connection::Socket socket(fd);
+  if (address.ss_family != AF_UNIX) {
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  }
+  std::uint16_t port = 0;
+  const std::string text = address_text(address, port);
+  std::make_shared<HttpSession>(loop_, std::move(socket), text, port)->start();
+  return Outcome::taken;
 }
 
 }  // namespace polyglot::server

@@ -24,10 +24,15 @@ class Listener {
 
   void start();
   void stop();
+  // Takes those that wait, and stops: a client that got a connection is answered.
+  void finish();
 
  private:
+  enum class Outcome { taken, none_waits, no_room };
+
   void wait();
   void take();
+  Outcome take_one();
   void rest();
 
   Loop& loop_;

@@ -120,7 +120,7 @@ void Server::drain(double seconds) {
   boost::asio::post(loop_.io, [this, seconds] {
     if (loop_.draining) return;
     loop_.draining = true;
-    for (const auto& listener : listeners_) listener->stop();
+    for (const auto& listener : listeners_) listener->finish();
     loop_.longpolls.end_all();
     std::vector<std::shared_ptr<Connection>> all;
     std::size_t subscribers = 0;

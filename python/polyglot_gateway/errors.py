@@ -219,7 +219,7 @@ class StorageUnusable(StorageError):
 
 
 class StorageVersion(StorageError):
-    """The history file was made by another version of the gateway."""
+    """The history file is in use by another version of the gateway."""
 
     code = "storage_version"
 

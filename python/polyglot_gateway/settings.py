@@ -301,6 +301,16 @@ class Settings(TokenSettings, ProcessorSettings, RedisSettings):
         """
         return self.with_apps_of(load_settings(**self._overrides))
 
+    def waiting_for_a_start(self) -> list[str]:
+        """Names of the settings that have another value by now than here; the apps are none of them.
+
+        Raises:
+            SettingsError: As reread.
+        """
+        fresh = load_settings(**self._overrides)
+        names = (name for name in type(self).model_fields if name != "apps")
+        return [name for name in names if getattr(self, name) != getattr(fresh, name)]
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read and check every setting; `overrides` go before the environment, None among them means not given.

@@ -113,6 +113,21 @@ TEST_F(IdempotencyTest, AClockSetBackKeepsTheKeys) {
   EXPECT_EQ(send("room", "k", kStart - 3600 * kSecond, "2").status.code(), Code::idempotency_mismatch);
 }
 
+TEST_F(IdempotencyTest, AClockSetBackByHoursRefusesKeysForOneWindowAtMost) {
+  constexpr TimeUs kHours = 3 * 3600 * kSecond;
+  std::vector<Append> early;
+  for (std::uint64_t i = 0; i < segment_->map().geometry().idempotency_slots; ++i) {
+    early.push_back(send("room", "early" + std::to_string(i), kStart + kHours));
+    ASSERT_TRUE(early.back().status.ok());
+  }
+  EXPECT_EQ(send("room", "k", kStart).status.code(), Code::overloaded);
+  const Append again = send("room", "early7", kStart + kIdempotencyWindowUs);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.id, early[7].id);
+  EXPECT_EQ(again.offset, early[7].offset);
+  EXPECT_TRUE(send("room", "k", kStart + kIdempotencyWindowUs + 1).status.ok());
+}
+
 TEST_F(IdempotencyTest, TheSameKeyInAnotherChannelOrAppIsAnotherKey) {
   const std::vector<std::pair<std::string, std::string>> places = {
       {"app", "room"}, {"app", "room2"}, {"app2", "room"}, {"ap", "proom"}};

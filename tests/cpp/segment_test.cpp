@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,51 +13,12 @@
 #include <fstream>
 #include <thread>
 
-#include "core/history.hpp"
-#include "temporary.hpp"
+#include "segment_fixture.hpp"
 
 namespace polyglot::core::testing {
 namespace {
 
 namespace fs = std::filesystem;
-
-class SegmentTest : public ::testing::Test {
- protected:
-  std::string path() const { return folder_.path() + "/history.pgs"; }
-  Code code_of_open() {
-    const auto opened = Segment::open(options_);
-    return opened.ok() ? Code::ok : opened.status().code();
-  }
-  std::string message_of_open() {
-    const auto opened = Segment::open(options_);
-    return opened.ok() ? "" : opened.status().message();
-  }
-  void write_file(std::string_view bytes) { std::ofstream(path(), std::ios::binary) << bytes; }
-  void make_with_one_event() {
-    auto segment = open_segment(options_);
-    History history(*segment);
-    append(history, "app", "c", "1");
-  }
-  std::size_t set_aside() const {
-    std::size_t count = 0;
-    for (const auto& entry : fs::directory_iterator(folder_.path())) {
-      count += entry.path().filename().string().starts_with("history.pgs.damaged-") ? 1 : 0;
-    }
-    return count;
-  }
-  // A damaged file is set aside, said, and replaced by one that works.
-  void expect_set_aside() {
-    auto segment = open_segment(options_);
-    ASSERT_NE(segment, nullptr);
-    EXPECT_EQ(segment->notices().size(), 1U);
-    EXPECT_EQ(set_aside(), 1U);
-    History history(*segment);
-    EXPECT_EQ(append(history, "app", "c", "1").offset, 1U);
-  }
-
-  TemporaryFolder folder_;
-  SegmentOptions options_ = small_options(folder_.path());
-};
 
 TEST_F(SegmentTest, MakesAFileOfTheSizeItsPartsAddUpTo) {
   const auto segment = open_segment(options_);
@@ -156,21 +116,6 @@ TEST_F(SegmentTest, ASlotTakenAnewDoesNotSleepAsItsLastOwnerDid) {
   EXPECT_EQ(own->map().header().sleeping.load(), 0b101U);
 }
 
-TEST_F(SegmentTest, RefusesAnotherVersionAndTouchesNothing) {
-  make_with_one_event();
-  {
-    std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(8);
-    const std::uint32_t version = kSegmentVersion + 1;
-    file.write(reinterpret_cast<const char*>(&version), sizeof(version));
-  }
-  const auto before = fs::last_write_time(path());
-  EXPECT_EQ(code_of_open(), Code::storage_version);
-  EXPECT_NE(message_of_open().find("format version " + std::to_string(kSegmentVersion + 1)), std::string::npos);
-  EXPECT_EQ(fs::last_write_time(path()), before);
-  EXPECT_EQ(set_aside(), 0U);
-}
-
 TEST_F(SegmentTest, RefusesOtherSizesAndTouchesNothing) {
   make_with_one_event();
   options_.history_size = 31;
@@ -218,7 +163,7 @@ TEST_F(SegmentTest, DoesNotSetAsideADamagedFileThatOthersUse) {
   const auto user = open_segment(options_);
   fs::resize_file(path(), fs::file_size(path()) + 1);
   EXPECT_EQ(code_of_open(), Code::storage_damaged);
-  EXPECT_EQ(set_aside(), 0U);
+  EXPECT_TRUE(set_aside("damaged-").empty());
 }
 
 TEST_F(SegmentTest, ALeftoverOfACreationThatDiedIsReplaced) {
@@ -227,21 +172,9 @@ TEST_F(SegmentTest, ALeftoverOfACreationThatDiedIsReplaced) {
   EXPECT_FALSE(fs::exists(path() + ".new"));
 }
 
-// Runs `body` in a child, so that limits and users can be changed; true when it returned true.
-template <typename Body>
-bool in_child(Body body) {
-  const pid_t child = fork();
-  if (child == 0) _exit(body() ? 0 : 1);
-  int status = -1;
-  waitpid(child, &status, 0);
-  return status == 0;
-}
-
 TEST_F(SegmentTest, SaysThatTheDiskIsFullAndLeavesNothing) {
   EXPECT_TRUE(in_child([this] {
-    signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{65536, 65536};
-    setrlimit(RLIMIT_FSIZE, &limit);
+    limit_files_to(65536);
     return code_of_open() == Code::storage_full && message_of_open().find("bytes; free some room") != std::string::npos;
   }));
   EXPECT_FALSE(fs::exists(path()));
@@ -291,7 +224,7 @@ TEST_F(SegmentTest, OpenersRaceToMakeTheFile) {
     slots |= std::uint64_t{1} << segment->worker();
   }
   EXPECT_EQ(slots, 0xFFU);
-  EXPECT_EQ(set_aside(), 0U);
+  EXPECT_TRUE(set_aside("damaged-").empty());
 }
 
 TEST_F(SegmentTest, OpenersAndTheLastCloserDoNotMeet) {

@@ -36,14 +36,17 @@ class Server(BaseApplication):
             print(f"polyglot: {error}", file=sys.stderr, flush=True)
             sys.exit(Master.WORKER_BOOT_ERROR)
 
-    def reload_settings(self) -> None:
-        """Read polyglot.toml again for the workers that start from now on.
+    def reload_settings(self) -> list[str]:
+        """Read polyglot.toml again for the workers that start from now on; returns what waits for the next start.
 
         Raises:
             SettingsError: A setting is wrong; the old ones stay.
         """
-        self.settings = self.settings.reread()
-        set_log_level(self.settings.log_level)
+        fresh = self.settings.reread()
+        waiting = fresh.waiting_for_a_start()
+        self.settings = fresh
+        set_log_level(fresh.log_level)
+        return waiting
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or SIGQUIT; ends by SystemExit."""

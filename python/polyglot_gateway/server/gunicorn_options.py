@@ -15,7 +15,10 @@ CONNECTIONS_PER_WORKER = {"native": 100_000, "wsgi": 10_000}
 """Each subscriber holds one; gunicorn's 1000 would be the limit of a worker's subscribers."""
 
 
-_WORKER_CLASSES = {"native": "polyglot_gateway.server.worker.NativeWorker", "wsgi": "gevent"}
+_WORKER_CLASSES = {
+    "native": "polyglot_gateway.server.worker.NativeWorker",
+    "wsgi": "polyglot_gateway.server.wsgi_worker.WsgiWorker",
+}
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

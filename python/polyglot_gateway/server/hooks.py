@@ -43,9 +43,8 @@ def started(worker: Worker) -> None:
     application = cast("Application", worker.wsgi)
 
     def stop() -> None:
+        # Answers from now on say that their connection closes. Those that promised to keep it still hold.
         worker.handle_exit(signal.SIGTERM, None)
-        # Connections that finish what they do from now on are closed instead of kept for another request.
-        worker.cfg.set("keepalive", 0)
         application.drain()
 
     def reload() -> None:

@@ -25,12 +25,20 @@ class Master(HaltingArbiter):
 
         gunicorn's own answer to SIGHUP replaces all workers, which drops their connections.
         """
+        path = self.app.settings.polyglot_config
         try:
-            self.app.reload_settings()
+            waiting = self.app.reload_settings()
         except SettingsError as error:
-            self.log.error("polyglot.toml was not reloaded, the old rules stay: %s", error)
+            self.log.error(
+                "%s was not reloaded, the old rules stay: %s. Correct it until `polyglot check-config` finds nothing "
+                "wrong, then send SIGHUP again",
+                path,
+                "; ".join(str(error).splitlines()),
+            )
             return
-        self.log.info("polyglot.toml reloaded")
+        self.log.info("%s reloaded", path)
+        if waiting:
+            self.log.warning("changed, but in force only from the next start: %s", ", ".join(waiting))
         self.kill_workers(signal.SIGHUP)
 
     def spawn_worker(self) -> int:

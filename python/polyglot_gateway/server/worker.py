@@ -106,6 +106,9 @@ class NativeWorker(GeventWorker):
     def _drain(self, application: Application, server: _core.Server) -> None:
         application.drain()
         server.drain(self.cfg.graceful_timeout)
+        # The thread lets go of its own. While any is open, clients get connections that nobody takes.
+        for listener in self.sockets:
+            listener.close()
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while not server.drained() and time.monotonic() < deadline:
             self._show_life(server)
