@@ -25,6 +25,7 @@ KEYS = {
     },
     "rated": {"rated-key": ["publish", "history", "subscribe"]},
     "crowd": {"crowd-key": ["publish", "history", "subscribe"]},
+    "free": {"free-key": ["publish", "history", "subscribe"]},
     "narrow": {"narrow-key": ["publish", "history", "subscribe"]},
     "other": {"other-key": ["publish", "history", "subscribe", "admin"]},
 }

@@ -88,7 +88,7 @@ def test_a_publisher_is_told_what_is_left(rated: list[tuple[Answer, ...]]) -> No
 
 
 def test_an_app_without_such_limits_is_told_nothing(server: Gateway) -> None:
-    for app in ("other", "crowd"):
+    for app in ("free", "crowd"):
         answer = publish(server, app)
         assert answer.status == 200
         assert [name for name, _ in answer.fields if name.startswith("ratelimit")] == []

@@ -28,7 +28,7 @@ def publish(server: Gateway, body: object, **headers: str) -> int:
 def test_requests_are_counted_by_what_became_of_them(server: Gateway) -> None:
     before = samples(server)
     assert [publish(server, EVENT) for _ in range(3)] == [200] * 3
-    batch = {"events": [{"channel": "public:a", **EVENT}, {"channel": "public:b", **EVENT}, {"channel": "public:c"}]}
+    batch = {"events": [{"channel": "public:counted", **EVENT}, {"channel": "public:counted-too", **EVENT}, {"channel": "public:c"}]}
     assert server.request("POST", "/apps/demo/publish", json.dumps(batch).encode(), WRITES).status == 200
     assert publish(server, {"type": "message"}) == 400
     assert publish(server, EVENT, **{"X-API-Key": "nobody's"}) == 401
@@ -73,8 +73,9 @@ def test_deliveries_are_counted_once_for_each_reader(server: Gateway) -> None:
 
         wait_until(lambda: delivered() >= 6, "the deliveries to be counted")
         assert delivered() == 6
-        wait_until(lambda: samples(server)["polyglot_connections", "sse"] == 3, "three streams")
-        assert samples(server)["polyglot_subscriptions",] == 3
+        # The WSGI server may not have seen yet that readers of before have gone.
+        wait_until(lambda: samples(server)["polyglot_connections", "sse"] >= 3, "three streams")
+        assert samples(server)["polyglot_subscriptions",] >= 3
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])

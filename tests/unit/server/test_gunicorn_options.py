@@ -1,8 +1,8 @@
 from gunicorn.config import Config
-from gunicorn.workers.ggevent import GeventWorker
 
 from polyglot_gateway.server.gunicorn_options import gunicorn_options
 from polyglot_gateway.server.worker import NativeWorker
+from polyglot_gateway.server.wsgi_worker import WsgiWorker
 from polyglot_gateway.settings import load_settings
 
 
@@ -26,7 +26,7 @@ def test_each_server_has_its_worker(tmp_path, monkeypatch):
     assert configured().worker_class is NativeWorker
     assert configured(server="native").worker_connections == 100_000
     wsgi = configured(server="wsgi")
-    assert (wsgi.worker_class, wsgi.worker_connections) == (GeventWorker, 10_000)
+    assert (wsgi.worker_class, wsgi.worker_connections) == (WsgiWorker, 10_000)
 
 
 def test_proxies_are_those_that_are_trusted(tmp_path, monkeypatch):
