@@ -146,8 +146,12 @@ Identity identify(int fd) {
   return {whole ? Identity::Verdict::ours : Identity::Verdict::damaged, header.geometry, header.version};
 }
 
+// A name that no file has: two may be set aside in the same second. REQUIRES: the turn.
 std::string name_aside(const std::string& path, const std::string& why) {
-  return path + "." + why + "-" + std::to_string(std::time(nullptr));
+  const std::string name = path + "." + why + "-" + std::to_string(std::time(nullptr));
+  std::string free = name;
+  for (int n = 2; access(free.c_str(), F_OK) == 0; ++n) free = name + "-" + std::to_string(n);
+  return free;
 }
 
 // A history of another version stays whole, so nobody may have it open. REQUIRES: the turn; `alone`: no other user.

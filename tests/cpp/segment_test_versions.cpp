@@ -33,6 +33,15 @@ TEST_F(SegmentTest, SetsAsideAFileOfAnotherVersionWhateverItsSizes) {
   EXPECT_EQ(set_aside("version-1").size(), 1U);
 }
 
+TEST_F(SegmentTest, SetsNothingAsideInThePlaceOfAnother) {
+  for (std::size_t count = 1; count <= 20; ++count) {  // many of them in the same second
+    make_with_one_event();
+    set_version(1);
+    EXPECT_EQ(code_of_open(), Code::ok);
+    EXPECT_EQ(set_aside("version-1").size(), count);
+  }
+}
+
 TEST_F(SegmentTest, DoesNotTakeAFileOfAnotherVersionFromItsUsers) {
   const auto user = open_segment(options_);
   History history(*user);

@@ -23,7 +23,7 @@ ALONE = {  # commands whose gateway has no trouble, and what they say
     "body": ['"code":"invalid_json"', '"position":28'],
     "missed": ["Hello", "polyglot_gaps_total 0.0", "polyglot_slow_readers_total 0.0", "polyglot_evictions_total 0.0"],
     "slow": ["Mem:", "polyglot_publish_seconds_count 1.0"],
-    "memory": ["polyglot_segment_log_used", "polyglot_segment_log_bytes"],
+    "memory": ["polyglot_segment_used_bytes", "polyglot_segment_size_bytes"],
 }
 
 Run = Callable[..., str]
