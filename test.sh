@@ -44,7 +44,9 @@ if [ "$lane" = test ]; then
   step "mypy" mypy
   step "clang-format" format_check
   step "C++ tests" cpp_tests release
-  step "Python tests and gates" python -m pytest -m "not slow" tests benchmarks/gates
+  # Two at a time: most of them wait. A file's tests stay together, so that they share what they have started.
+  step "Python tests" python -m pytest -m "not slow" -n 2 --dist loadfile tests
+  step "gates" python -m pytest -m "not slow" benchmarks/gates
 else
   step "clang-tidy" tidy
   step "C++ tests, AddressSanitizer and UndefinedBehaviorSanitizer" cpp_tests asan

@@ -28,7 +28,13 @@ def publish(server: Gateway, body: object, **headers: str) -> int:
 def test_requests_are_counted_by_what_became_of_them(server: Gateway) -> None:
     before = samples(server)
     assert [publish(server, EVENT) for _ in range(3)] == [200] * 3
-    batch = {"events": [{"channel": "public:counted", **EVENT}, {"channel": "public:counted-too", **EVENT}, {"channel": "public:c"}]}
+    batch = {
+        "events": [
+            {"channel": "public:counted", **EVENT},
+            {"channel": "public:counted-too", **EVENT},
+            {"channel": "public:c"},
+        ]
+    }
     assert server.request("POST", "/apps/demo/publish", json.dumps(batch).encode(), WRITES).status == 200
     assert publish(server, {"type": "message"}) == 400
     assert publish(server, EVENT, **{"X-API-Key": "nobody's"}) == 401

@@ -13,7 +13,10 @@ METHODS = {"get", "head", "post", "delete"}
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
     return [
-        (path, method, item[method]) for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item
+        (path, method, item[method])
+        for path, item in DOCUMENT["paths"].items()
+        for method in sorted(METHODS)
+        if method in item
     ]
 
 
