@@ -114,8 +114,8 @@ void Gateway::flush_each_second(Flusher& flusher) {
 
 void Gateway::configure(Access access, Rules rules, Limits limits) {
   const std::lock_guard guard(configs_mutex_);
-  configs_.push_back(std::make_unique<const Config>(
-      Config{std::move(access), std::move(rules), std::move(limits), configs_.size()}));
+  configs_.push_back(
+      std::make_unique<const Config>(Config{std::move(access), std::move(rules), std::move(limits), configs_.size()}));
   config_.store(configs_.back().get(), std::memory_order_release);
 }
 

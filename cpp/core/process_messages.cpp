@@ -26,7 +26,8 @@ void begin_bytes(int field, std::size_t size, Buffer& message) {
 }
 
 std::array<std::string_view, 9> fields_of(const ProcessEvent& event) {
-  return {event.id, event.app, event.channel, event.type, event.data, event.timestamp, event.user_id, event.source_ip, event.traceparent};
+  return {event.id,        event.app,     event.channel,   event.type,       event.data,
+          event.timestamp, event.user_id, event.source_ip, event.traceparent};
 }
 
 // Takes what a message is made of, one field after the other.
