@@ -38,6 +38,7 @@ tidy() {
     find cpp/bindings -name '*.cpp' | xargs -P "$(nproc)" -n 1 clang-tidy -p "$bindings" --quiet
 }
 
+measuring=tests/e2e/test_peers.py  # alone on the machine
 if [ "$lane" = test ]; then
   step "ruff" ruff check .
   step "ruff format" ruff format --check .
@@ -45,8 +46,8 @@ if [ "$lane" = test ]; then
   step "clang-format" format_check
   step "C++ tests" cpp_tests release
   # Two at a time: most of them wait. A file's tests stay together, so that they share what they have started.
-  step "Python tests" python -m pytest -m "not slow" -n 2 --dist loadfile tests
-  step "gates" python -m pytest -m "not slow" benchmarks/gates
+  step "Python tests" python -m pytest -m "not slow" -n 2 --dist loadfile tests --ignore "$measuring"
+  step "gates" python -m pytest -m "not slow" benchmarks/gates "$measuring"
 else
   step "clang-tidy" tidy
   step "C++ tests, AddressSanitizer and UndefinedBehaviorSanitizer" cpp_tests asan

@@ -23,7 +23,7 @@ py::object ack_of(const core::Ack& ack) {
   constexpr std::size_t kId = 7;
   constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
   const std::size_t epoch = body.size() - core::kEpochLength - 2;
-  const auto text = [](std::size_t begin, std::size_t size) { return py::str(body.data() + begin, size); };
+  const auto text = [](std::size_t begin, std::size_t size) { return ascii({body.data() + begin, size}); };
   return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
               ack.spooled ? py::str() : text(epoch, core::kEpochLength), ack.replayed, to_bytes(body), ack.spooled);
 }

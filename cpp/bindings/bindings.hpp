@@ -5,6 +5,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -54,6 +55,14 @@ inline std::string_view view_of(const py::bytes& bytes) {
 }
 inline py::bytes to_bytes(std::string_view text) {
   return py::bytes(text.data(), text.size());
+}
+
+// REQUIRES: the text is ASCII, which is not looked at again.
+inline py::str ascii(std::string_view text) {
+  PyObject* const made = PyUnicode_New(static_cast<Py_ssize_t>(text.size()), 127);
+  if (made == nullptr) throw py::error_already_set();
+  std::copy(text.begin(), text.end(), static_cast<char*>(PyUnicode_DATA(made)));
+  return py::reinterpret_steal<py::str>(made);
 }
 
 // A NamedTuple of a module of Python's, made without calling its Python constructor.

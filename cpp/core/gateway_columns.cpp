@@ -6,7 +6,9 @@
 namespace polyglot::core {
 namespace {
 
-constexpr std::size_t kColumnsPage = 1 << 20;  // bytes of events that are in memory at a time, and the rest of one
+// Bytes of events that are in memory at a time, and the rest of one. Small enough to be of memory that the allocator
+// keeps, as new pages from the kernel cost as much as the rest.
+constexpr std::size_t kColumnsPage = 1 << 15;
 
 }  // namespace
 
