@@ -30,12 +30,13 @@ py::object ack_of(const core::Ack& ack) {
 
 namespace {
 
-// Runs `work`, without the GIL when it may wait for the disk.
+// Runs `work` with the gateway, without the GIL when it may wait for the disk: then close() may come meanwhile.
 template <typename Work>
-auto run(core::Gateway& gateway, Work work) {
-  if (gateway.durability() != core::Durability::sync) return work();
+auto run(const OpenGateway& open, Work work) {
+  if (open.get().durability() != core::Durability::sync) return work(open.get());
+  const auto gateway = open.share();
   const py::gil_scoped_release release;
-  return work();
+  return work(*gateway);
 }
 
 core::HistoryRequest request_of(std::int64_t limit, std::optional<std::uint64_t> since,
@@ -86,9 +87,9 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "publish",
           [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
              std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
-            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id, traceparent};
-            auto ack = run(*gateway, [&] { return gateway->publish(app, channel, view_of(body), sender); });
+            auto ack =
+                run(open, [&](core::Gateway& gateway) { return gateway.publish(app, channel, view_of(body), sender); });
             return ack_of(value_or_raise(std::move(ack)));
           },
           "app"_a, "channel"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
@@ -97,9 +98,10 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "publish_batch",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
              std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
-            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id, traceparent};
-            auto reply = run(*gateway, [&] { return gateway->publish_batch(app, view_of(body), ndjson, sender); });
+            auto reply = run(open, [&](core::Gateway& gateway) {
+              return gateway.publish_batch(app, view_of(body), ndjson, sender);
+            });
             return to_bytes(value_or_raise(std::move(reply)));
           },
           "app"_a, "body"_a, "ndjson"_a = false, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "",
@@ -108,9 +110,9 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "broadcast",
           [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
              std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
-            const auto gateway = open.share();  // close() may come while this waits for the disk
             const core::Sender sender{key, source_ip, user_id, traceparent};
-            auto reply = run(*gateway, [&] { return gateway->broadcast(app, view_of(body), sender); });
+            auto reply =
+                run(open, [&](core::Gateway& gateway) { return gateway.broadcast(app, view_of(body), sender); });
             return to_bytes(value_or_raise(std::move(reply)));
           },
           "app"_a, "body"_a, "idempotency_key"_a = "", "source_ip"_a = "", "user_id"_a = "", "traceparent"_a = "");
@@ -257,8 +259,8 @@ void bind_reading(py::class_<OpenGateway>& type) {
       .def(
           "forget",
           [](const OpenGateway& open, std::string_view app, std::string_view channel) {
-            const auto gateway = open.share();  // close() may come while this waits for the disk
-            return core::epoch_text(value_or_raise(run(*gateway, [&] { return gateway->forget(app, channel); })));
+            return core::epoch_text(
+                value_or_raise(run(open, [&](core::Gateway& gateway) { return gateway.forget(app, channel); })));
           },
           "app"_a, "channel"_a)
       .def(
