@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -142,27 +143,30 @@ TEST_F(LimitTableTest, SeveralThreadsAndProcessesGetExactlyTheMost) {
   ASSERT_EQ(pipe(pipe_ends), 0);
   const pid_t child = fork();
   const auto fill = [](const Worker& own) {
-    std::atomic<std::uint64_t> got{0};
+    std::vector<Hold> held;
+    std::mutex mutex;
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
       threads.emplace_back([&] {
         for (auto hold = own.table->hold("app", Quota::connections, 300); hold.ok();
              hold = own.table->hold("app", Quota::connections, 300)) {
-          new Hold(std::move(hold).value());  // it stays until the table goes
-          ++got;
+          const std::lock_guard guard(mutex);
+          held.push_back(std::move(hold).value());
         }
       });
     }
     for (std::thread& thread : threads) thread.join();
-    return got.load();
+    return held;
   };
   if (child == 0) {
     const Worker other(folder_.path());
-    const std::uint64_t got = fill(other);
+    const std::vector<Hold> held = fill(other);
+    const std::uint64_t got = held.size();
     if (write(pipe_ends[1], &got, sizeof(got)) != sizeof(got)) _exit(1);
     for (;;) pause();
   }
-  const std::uint64_t own = fill(worker);
+  const std::vector<Hold> held = fill(worker);
+  const std::uint64_t own = held.size();
   std::uint64_t others = 0;
   ASSERT_EQ(read(pipe_ends[0], &others, sizeof(others)), static_cast<ssize_t>(sizeof(others)));
   EXPECT_EQ(own + others, 300U);
