@@ -45,8 +45,8 @@ if [ "$lane" = test ]; then
   step "mypy" mypy
   step "clang-format" format_check
   step "C++ tests" cpp_tests release
-  # Two at a time: most of them wait. A file's tests stay together, so that they share what they have started.
-  step "Python tests" python -m pytest -m "not slow" -n 2 --dist loadfile tests --ignore "$measuring"
+  # Two at a time: most of them wait. tests/conftest.py says which stay together.
+  step "Python tests" python -m pytest -m "not slow" -n 2 --dist loadgroup tests --ignore "$measuring"
   step "gates" python -m pytest -m "not slow" benchmarks/gates "$measuring"
 else
   step "clang-tidy" tidy

@@ -12,6 +12,13 @@ from polyglot_gateway.engine.embedded import EmbeddedEngine
 HISTORY_SIZE = 50
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what was started run in one process: those of a server, and those of a file."""
+    for item in items:
+        server = item.callspec.params.get("server_name") if hasattr(item, "callspec") else None
+        item.add_marker(pytest.mark.xdist_group(server or item.nodeid.partition("::")[0]))
+
+
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 

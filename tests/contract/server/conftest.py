@@ -4,7 +4,9 @@ The native one also with its events in Redis, where each has a prefix of its own
 changes nothing.
 """
 
+import contextlib
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,13 +83,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def start_server(
+def running(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Callable[[str], Gateway]]:
-    """Starts the server of that name, with two workers; what it started is killed at the end of the session."""
-    started: list[Gateway] = []
+) -> Callable[[str], contextlib.AbstractContextManager[Gateway]]:
+    """Runs the server of that name, with two workers."""
 
-    def start(name: str) -> Gateway:
+    @contextlib.contextmanager
+    def run(name: str) -> Iterator[Gateway]:
         folder: Path = tmp_path_factory.mktemp(name)
         (folder / "polyglot.toml").write_text(_config())
         environment = {"POLYGLOT_ENV": "prod", "JWT_SECRET": SECRET}
@@ -98,12 +100,14 @@ def start_server(
         if beyond == "redis":
             redis: RedisServer = request.getfixturevalue("redis")
             environment |= {"REDIS_URL": redis.url, "REDIS_PREFIX": folder.name}
-        started.append(Gateway(folder, free_port(), ("--workers", "2", "--server", server), environment))
-        return started[-1].wait_until_ready()
+        gateway = Gateway(folder, free_port(), ("--workers", "2", "--server", server), environment)
+        try:
+            yield gateway.wait_until_ready()
+        finally:
+            gateway.kill_everything()
+            shutil.rmtree(folder / "data", ignore_errors=True)  # megabytes
 
-    yield start
-    for gateway in started:
-        gateway.kill_everything()
+    return run
 
 
 @pytest.fixture(scope="session", params=SERVERS)
@@ -112,19 +116,23 @@ def server_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Callable[[str], Gateway], server_name: str) -> Gateway:
+def server(running: Callable[[str], contextlib.AbstractContextManager[Gateway]], server_name: str) -> Iterator[Gateway]:
     """Each of the servers in turn."""
-    return start_server(server_name)
+    with running(server_name) as gateway:
+        yield gateway
 
 
 @pytest.fixture(scope="session")
-def reference(start_server: Callable[[str], Gateway], server_name: str) -> Gateway:
+def reference(
+    running: Callable[[str], contextlib.AbstractContextManager[Gateway]], server_name: str
+) -> Iterator[Gateway]:
     """The WSGI server, with which each is compared; with itself too, which shows that the comparison is fair.
 
     One for each, because what it answers depends on what it was asked before.
     """
     assert server_name
-    return start_server("wsgi")
+    with running("wsgi") as gateway:
+        yield gateway
 
 
 @pytest.fixture
