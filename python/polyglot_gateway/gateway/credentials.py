@@ -21,6 +21,9 @@ REPLACED = "\ufffd"
 
 _SCHEME = "bearer "
 
+# The user, what decided, and with what it was called.
+_Decided = tuple[str, Callable[..., None], *tuple[str | bytes, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -61,11 +64,11 @@ class Credentials:
         Raises:
             InvalidApp, Unauthorized, TokenExpired, Forbidden: It may not.
         """
-        return self._decide(env, app, "", scope, None).user_id
+        return self._decide(env, app, "", scope, None)[0]
 
     def authorize_channel(self, env: dict[str, Any], app: str, channel: str, scope: str) -> str:
         """Return who is known to ask, when the request's credential may do `scope` in the channel; see `allowed`."""
-        return self.allowed(env, app, channel, scope).user_id
+        return self._decide_channel(env, app, channel, scope, None)[0]
 
     def allowed(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None = None) -> Allowed:
         """Return what the request's credential is allowed, when it may do `scope` in the channel.
@@ -80,11 +83,15 @@ class Credentials:
         Raises:
             InvalidApp, InvalidChannel, Unauthorized, TokenExpired, Forbidden: It may not.
         """
+        user_id, check, *asked = self._decide_channel(env, app, channel, scope, instead)
+        return Allowed(user_id, partial(_holds, check, *asked))
+
+    def _decide_channel(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None) -> _Decided:
         if not channel:
             raise InvalidChannel("The channel name is empty; it must have 1 to 200 characters.")
         return self._decide(env, app, channel, scope, instead)
 
-    def _decide(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None) -> Allowed:
+    def _decide(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None) -> _Decided:
         header = env.get("HTTP_X_API_KEY")
         key: str | bytes
         if header is not None:
@@ -97,7 +104,7 @@ class Credentials:
             key = instead
         if self._tokens.asks and (granted := self._ask(env, app, channel, scope, key, token)) is not None:
             granted.check(app, channel, scope)
-            return Allowed(granted.user_id, partial(_holds, granted.check, app, channel, scope))
+            return granted.user_id, granted.check, app, channel, scope
         try:
             self._access.authorize(app, channel, key, scope)
         except (InvalidApp, InvalidChannel) as error:
@@ -106,10 +113,10 @@ class Credentials:
             if not token:
                 raise
         else:
-            return Allowed("", partial(_holds, self._access.authorize, app, channel, key, scope))
+            return "", self._access.authorize, app, channel, key, scope
         grant = self._tokens.verify(token)
         grant.check(app, channel, scope)
-        return Allowed(grant.user_id, partial(_holds, grant.check, app, channel, scope))
+        return grant.user_id, grant.check, app, channel, scope
 
     def _ask(
         self, env: dict[str, Any], app: str, channel: str, scope: str, key: str | bytes, token: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import falcon
 
 from polyglot_gateway.errors import GatewayError
@@ -22,7 +20,9 @@ class Middleware:
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool) -> None:
         """Called by Falcon after the resource or the error handler."""
         resp.set_header("X-Request-ID", request_id(req))
-        with contextlib.suppress(GatewayError):  # the engine may be closed
+        try:  # noqa: SIM105 (it costs less than contextlib.suppress)
             self._count_response(resp.status_code)
+        except GatewayError:  # the engine may be closed
+            pass
         if self._cors is not None:
             self._cors.apply(req, resp)

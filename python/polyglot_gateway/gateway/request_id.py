@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from uuid import uuid4
 
 import falcon
 
@@ -17,6 +17,6 @@ def request_id(req: falcon.Request) -> str:
     if kept := env.get(_KEPT):
         return str(kept)
     given = env.get("HTTP_X_REQUEST_ID")
-    made: str = given if given and _GIVEN.fullmatch(given) else uuid4().hex
+    made: str = given if given and _GIVEN.fullmatch(given) else os.urandom(16).hex()
     env[_KEPT] = made
     return made
