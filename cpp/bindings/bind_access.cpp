@@ -30,8 +30,8 @@ void bind_access(py::module_& module) {
       .def("add_app", &core::Access::add_app, py::arg("app"))
       .def(
           "add_key",
-          [](core::Access& access, std::string_view app, std::string_view sha256,
-             const std::vector<std::string>& scopes, std::int64_t expires_at) {
+          [](core::Access& access, Text app, Text sha256, const std::vector<std::string>& scopes,
+             std::int64_t expires_at) {
             core::Digest digest{};
             if (!core::parse_digest(sha256, digest)) {
               raise({core::Code::invalid_parameter, "sha256 is not 64 hex digits."});

@@ -77,8 +77,9 @@ void bind_append_calls(py::module_& module) {
       .def_readonly("history_size", &core::RedisLayout::history_size)
       .def(
           "lifetime_ms",
-          [](const core::RedisLayout& layout, const OpenGateway& gateway, std::string_view app,
-             std::string_view channel) { return layout.lifetime_ms(gateway.get().rule(app, channel)); },
+          [](const core::RedisLayout& layout, const OpenGateway& gateway, Text app, Text channel) {
+            return layout.lifetime_ms(gateway.get().rule(app, channel));
+          },
           "gateway"_a, "app"_a, "channel"_a);
   py::class_<OpenAppendCalls>(module, "AppendCalls")
       .def(py::init([](const OpenGateway& gateway, const core::RedisLayout& layout, const py::list& submissions) {

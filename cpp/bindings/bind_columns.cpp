@@ -34,8 +34,7 @@ py::object columns_of(std::string_view app, std::string_view channel, const Fiel
               array_of(std::move(columns.sizes)), numbers);
 }
 
-py::object gateway_columns(const OpenGateway& open, std::string_view app, std::string_view channel,
-                           const Fields& fields, double window) {
+py::object gateway_columns(const OpenGateway& open, Text app, Text channel, const Fields& fields, double window) {
   const auto request = value_or_raise(core::ColumnsRequest::parse(fields, window));
   const auto gateway = open.share();  // close() may come meanwhile
   auto columns = [&] {
@@ -45,9 +44,8 @@ py::object gateway_columns(const OpenGateway& open, std::string_view app, std::s
   return columns_of(app, channel, fields, value_or_raise(std::move(columns)));
 }
 
-py::object replica_columns(std::string_view app, std::string_view channel, const Fields& fields,
-                           const std::vector<py::bytes>& replicas, bool overwritten, core::TimeUs not_before,
-                           core::TimeUs read_at) {
+py::object replica_columns(Text app, Text channel, const Fields& fields, const std::vector<py::bytes>& replicas,
+                           bool overwritten, core::TimeUs not_before, core::TimeUs read_at) {
   const auto request = value_or_raise(core::ColumnsRequest::parse(fields, 0));
   std::vector<std::string_view> pages;
   pages.reserve(replicas.size());

@@ -13,13 +13,10 @@ void bind_feed(py::module_& module) {
   py::class_<OpenFeed>(module, "Feed")
       .def("fileno", [](OpenFeed& feed) { return feed.get().fd(); })
       .def(
-          "watch",
-          [](OpenFeed& feed, std::string_view app, std::string_view channel) { feed.get().watch(app, channel); },
-          "app"_a, "channel"_a)
+          "watch", [](OpenFeed& feed, Text app, Text channel) { feed.get().watch(app, channel); }, "app"_a, "channel"_a)
       .def(
-          "unwatch",
-          [](OpenFeed& feed, std::string_view app, std::string_view channel) { feed.get().unwatch(app, channel); },
-          "app"_a, "channel"_a)
+          "unwatch", [](OpenFeed& feed, Text app, Text channel) { feed.get().unwatch(app, channel); }, "app"_a,
+          "channel"_a)
       .def("poll", [](OpenFeed& feed) {
         const core::FeedNews news = feed.get().poll();
         return py::make_tuple(news.channels, news.overrun);

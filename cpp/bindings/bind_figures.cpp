@@ -139,7 +139,7 @@ void bind_figures(py::class_<OpenGateway>& type) {
           "status"_a)
       .def(
           "count_delivered",
-          [](const OpenGateway& open, std::string_view app, std::uint64_t events, std::uint64_t bytes) {
+          [](const OpenGateway& open, Text app, std::uint64_t events, std::uint64_t bytes) {
             core::Gateway& gateway = open.get();
             const std::size_t place = gateway.apps().place(app);
             gateway.counters().add_app(place, Counter::deliveries, events);

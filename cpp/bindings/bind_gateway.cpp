@@ -19,13 +19,7 @@ py::object ack_of(const core::Ack& ack) {
   thread_local std::string body;
   body.clear();
   core::append_ack_json(body, ack);
-  // Its texts were written once already: {"id":"…","timestamp":"…","offset":42,"epoch":"…"}, if it has an epoch.
-  constexpr std::size_t kId = 7;
-  constexpr std::size_t kTime = kId + core::kEventIdLength + 15;
-  const std::size_t epoch = body.size() - core::kEpochLength - 2;
-  const auto text = [](std::size_t begin, std::size_t size) { return ascii({body.data() + begin, size}); };
-  return type(text(kId, core::kEventIdLength), text(kTime, core::kTimestampLength), ack.offset,
-              ack.spooled ? py::str() : text(epoch, core::kEpochLength), ack.replayed, to_bytes(body), ack.spooled);
+  return type(to_bytes(body), ack.replayed, ack.spooled);
 }
 
 namespace {
@@ -85,8 +79,8 @@ void bind_publishing(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
           "publish",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, Text channel, const py::bytes& body, Text key, Text source_ip,
+             Text user_id, Text traceparent) {
             const core::Sender sender{key, source_ip, user_id, traceparent};
             auto ack =
                 run(open, [&](core::Gateway& gateway) { return gateway.publish(app, channel, view_of(body), sender); });
@@ -96,8 +90,8 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "traceparent"_a = "")
       .def(
           "publish_batch",
-          [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, const py::bytes& body, bool ndjson, Text key, Text source_ip,
+             Text user_id, Text traceparent) {
             const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply = run(open, [&](core::Gateway& gateway) {
               return gateway.publish_batch(app, view_of(body), ndjson, sender);
@@ -108,8 +102,8 @@ void bind_publishing(py::class_<OpenGateway>& type) {
           "traceparent"_a = "")
       .def(
           "broadcast",
-          [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, const py::bytes& body, Text key, Text source_ip, Text user_id,
+             Text traceparent) {
             const core::Sender sender{key, source_ip, user_id, traceparent};
             auto reply =
                 run(open, [&](core::Gateway& gateway) { return gateway.broadcast(app, view_of(body), sender); });
@@ -131,8 +125,8 @@ void bind_preparing(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
           "prepare",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& body,
-             std::string_view key, std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, Text channel, const py::bytes& body, Text key, Text source_ip,
+             Text user_id, Text traceparent) {
             return OpenSubmission(open.share(), body, channel, [&](core::Gateway& gateway, auto text, auto name) {
               return gateway.prepare(app, name, text, {key, source_ip, user_id, traceparent});
             });
@@ -141,8 +135,8 @@ void bind_preparing(py::class_<OpenGateway>& type) {
           "traceparent"_a = "")
       .def(
           "prepare_batch",
-          [](const OpenGateway& open, std::string_view app, const py::bytes& body, bool ndjson, std::string_view key,
-             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, const py::bytes& body, bool ndjson, Text key, Text source_ip,
+             Text user_id, Text traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
               return gateway.prepare_batch(app, text, ndjson, {key, source_ip, user_id, traceparent});
             });
@@ -151,8 +145,8 @@ void bind_preparing(py::class_<OpenGateway>& type) {
           "traceparent"_a = "")
       .def(
           "prepare_broadcast",
-          [](const OpenGateway& open, std::string_view app, const py::bytes& body, std::string_view key,
-             std::string_view source_ip, std::string_view user_id, std::string_view traceparent) {
+          [](const OpenGateway& open, Text app, const py::bytes& body, Text key, Text source_ip, Text user_id,
+             Text traceparent) {
             return OpenSubmission(open.share(), body, {}, [&](core::Gateway& gateway, auto text, auto) {
               return gateway.prepare_broadcast(app, text, {key, source_ip, user_id, traceparent});
             });
@@ -205,26 +199,25 @@ void bind_replicas(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
           "holds",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+          [](const OpenGateway& open, Text app, Text channel) {
             return value_or_raise(open.get().holds(app, channel));
           },
           "app"_a, "channel"_a)
       .def(
           "replicated",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+          [](const OpenGateway& open, Text app, Text channel) {
             return state_of(app, value_or_raise(open.get().replicated(app, channel)));
           },
           "app"_a, "channel"_a)
       .def(
           "replicate",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, const py::bytes& replica) {
+          [](const OpenGateway& open, Text app, Text channel, const py::bytes& replica) {
             return value_or_raise(open.get().replicate(app, channel, replica_of({replica})));
           },
           "app"_a, "channel"_a, "replica"_a)
       .def(
           "replace",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view seen,
-             const std::vector<py::bytes>& replicas) {
+          [](const OpenGateway& open, Text app, Text channel, Text seen, const std::vector<py::bytes>& replicas) {
             std::uint64_t epoch = 0;
             if (!core::parse_epoch(seen, epoch)) {
               raise({core::Code::invalid_parameter, "seen is no epoch of 16 hex digits."});
@@ -238,9 +231,8 @@ void bind_reading(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
           "history",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::int64_t limit,
-             std::optional<std::uint64_t> since, std::optional<std::uint64_t> until, bool reverse,
-             std::string_view epoch) {
+          [](const OpenGateway& open, Text app, Text channel, std::int64_t limit, std::optional<std::uint64_t> since,
+             std::optional<std::uint64_t> until, bool reverse, Text epoch) {
             const auto request = request_of(limit, since, until, reverse, epoch);
             thread_local core::HistoryPage page;
             return to_bytes(value_or_raise(open.get().history(app, channel, request, page)));
@@ -249,8 +241,8 @@ void bind_reading(py::class_<OpenGateway>& type) {
           "epoch"_a = "")
       .def(
           "read",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel,
-             std::optional<std::uint64_t> since, std::string_view epoch, std::int64_t limit) {
+          [](const OpenGateway& open, Text app, Text channel, std::optional<std::uint64_t> since, Text epoch,
+             std::int64_t limit) {
             core::HistoryPage page;
             check(open.get().read(app, channel, request_of(limit, since, std::nullopt, false, epoch), page));
             return page_of(page);
@@ -258,20 +250,20 @@ void bind_reading(py::class_<OpenGateway>& type) {
           "app"_a, "channel"_a, "since"_a = py::none(), "epoch"_a = "", "limit"_a = 100)
       .def(
           "forget",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+          [](const OpenGateway& open, Text app, Text channel) {
             return core::epoch_text(
                 value_or_raise(run(open, [&](core::Gateway& gateway) { return gateway.forget(app, channel); })));
           },
           "app"_a, "channel"_a)
       .def(
           "channel",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
+          [](const OpenGateway& open, Text app, Text channel) {
             return state_of(app, value_or_raise(open.get().channel(app, channel)));
           },
           "app"_a, "channel"_a)
       .def(
           "channels",
-          [](const OpenGateway& open, std::string_view app, std::string_view after, std::size_t limit) {
+          [](const OpenGateway& open, Text app, Text after, std::size_t limit) {
             py::list found;
             for (const auto& state : value_or_raise(open.get().channels(app, after, limit)))
               found.append(state_of(app, state));
@@ -306,22 +298,16 @@ void bind_gateway(py::module_& module) {
           "access"_a, "rules"_a, "limits"_a = py::none())
       .def(
           "authorize",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel, std::string_view key,
-             std::string_view scope) {
+          [](const OpenGateway& open, Text app, Text channel, Text key, Text scope) {
             check(open.get().authorize(app, channel, key, static_cast<core::Scope>(core::parse_scope(scope))));
           },
           "app"_a, "channel"_a, "key"_a, "scope"_a)
       .def(
-          "rule",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
-            return open.get().rule(app, channel);
-          },
+          "rule", [](const OpenGateway& open, Text app, Text channel) { return open.get().rule(app, channel); },
           "app"_a, "channel"_a)
       .def(
           "max_event_bytes",
-          [](const OpenGateway& open, std::string_view app, std::string_view channel) {
-            return open.get().rule(app, channel).max_event_bytes;
-          },
+          [](const OpenGateway& open, Text app, Text channel) { return open.get().rule(app, channel).max_event_bytes; },
           "app"_a, "channel"_a)
       .def("notices", [](const OpenGateway& open) { return open.get().segment().notices(); })
       .def("close", &OpenGateway::close);

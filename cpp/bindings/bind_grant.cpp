@@ -17,14 +17,13 @@ void bind_grant(py::module_& module) {
       .def(py::init<std::string, std::string, std::int64_t>(), "app"_a, "user_id"_a = "", "expires_at"_a = 0)
       .def(
           "allow",
-          [](core::Grant& grant, std::string_view pattern, const std::vector<std::string>& scopes) {
+          [](core::Grant& grant, Text pattern, const std::vector<std::string>& scopes) {
             grant.allow(value_or_raise(core::ChannelPattern::parse(pattern)), scopes_named(scopes));
           },
           "pattern"_a, "scopes"_a)
       .def(
           "check",
-          [](const core::Grant& grant, std::string_view app, std::string_view channel, std::string_view scope,
-             std::optional<std::int64_t> now) {
+          [](const core::Grant& grant, Text app, Text channel, Text scope, std::optional<std::int64_t> now) {
             const std::int64_t now_s = now ? *now : core::system_time_ns() / 1'000'000'000;
             check(grant.check(app, channel, scope_named(scope), now_s));
           },

@@ -24,7 +24,7 @@ void bind_limits(py::module_& module) {
       .def(py::init<>())
       .def(
           "add",
-          [](core::Limits& limits, std::string_view app, std::uint64_t events_per_second, std::uint64_t events_burst,
+          [](core::Limits& limits, Text app, std::uint64_t events_per_second, std::uint64_t events_burst,
              std::uint64_t bytes_per_second, std::uint64_t bytes_burst, std::uint32_t connections,
              std::uint32_t subscriptions, std::uint32_t channels) {
             limits.add(app, {.events = bucket_of(events_per_second, events_burst),
@@ -44,7 +44,7 @@ void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway) {
   gateway
       .def(
           "rate_limit",
-          [](const OpenGateway& open, std::string_view app) -> py::object {
+          [](const OpenGateway& open, Text app) -> py::object {
             const auto limit = open.get().rate_limit(app);
             if (!limit) return py::none();
             return py::make_tuple(limit->policy, limit->state);
@@ -52,7 +52,7 @@ void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway) {
           "app"_a)
       .def(
           "hold",
-          [](const OpenGateway& open, std::string_view app, std::string_view quota) {
+          [](const OpenGateway& open, Text app, Text quota) {
             for (const core::Quota one : {core::Quota::connections, core::Quota::subscriptions}) {
               if (core::quota_name(one) == quota)
                 return OpenHold(open.share(), value_or_raise(open.get().hold(app, one)));
@@ -62,9 +62,7 @@ void bind_use_of_limits(py::module_& module, py::class_<OpenGateway>& gateway) {
           "app"_a, "quota"_a)
       .def(
           "limits",
-          [](const OpenGateway& open, std::string_view app) {
-            return to_bytes(value_or_raise(open.get().limits_json(app)));
-          },
+          [](const OpenGateway& open, Text app) { return to_bytes(value_or_raise(open.get().limits_json(app))); },
           "app"_a);
 }
 

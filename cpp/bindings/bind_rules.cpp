@@ -36,16 +36,13 @@ void bind_rules(py::module_& module) {
       .def(py::init<const ChannelRule&>(), py::arg("by_default"))
       .def(
           "add",
-          [](core::Rules& rules, std::string_view app, std::string_view pattern, const ChannelRule& rule) {
+          [](core::Rules& rules, Text app, Text pattern, const ChannelRule& rule) {
             rules.add(app, value_or_raise(core::ChannelPattern::parse(pattern)), rule);
           },
           py::arg("app"), py::arg("pattern"), py::arg("rule"))
       // By value: rules that are added later move those that are there.
       .def(
-          "find",
-          [](const core::Rules& rules, std::string_view app, std::string_view channel) {
-            return rules.find(app, channel);
-          },
+          "find", [](const core::Rules& rules, Text app, Text channel) { return rules.find(app, channel); },
           py::arg("app"), py::arg("channel"));
 }
 

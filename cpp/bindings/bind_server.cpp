@@ -333,7 +333,7 @@ void bind_server(py::module_& module) {
       .def("revoke_wire", [](OpenServer& server) { server->append_wire().revoke(); })
       .def(
           "listed",
-          [](OpenServer& server, std::string_view app, std::string_view channel, double seconds) {
+          [](OpenServer& server, Text app, Text channel, double seconds) {
             server->append_wire().listed(app, channel, std::chrono::milliseconds(std::llround(seconds * 1000)));
           },
           "app"_a, "channel"_a, "seconds"_a)

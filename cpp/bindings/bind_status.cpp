@@ -70,12 +70,10 @@ void bind_status(py::module_& module) {
             core::problem_json(core::Status(code_named(code), message, position.value_or(-1)), request_id));
       },
       py::arg("code"), py::arg("message"), py::arg("position") = py::none(), py::arg("request_id") = "");
-  module.def("check_app", [](std::string_view app) { check(core::check_app(app)); }, py::arg("app"));
+  module.def("check_app", [](Text app) { check(core::check_app(app)); }, py::arg("app"));
+  module.def("check_channel", [](Text channel) { check(core::check_channel(channel)); }, py::arg("channel"));
   module.def(
-      "check_channel", [](std::string_view channel) { check(core::check_channel(channel)); }, py::arg("channel"));
-  module.def(
-      "check_pattern", [](std::string_view pattern) { value_or_raise(core::ChannelPattern::parse(pattern)); },
-      py::arg("pattern"));
+      "check_pattern", [](Text pattern) { value_or_raise(core::ChannelPattern::parse(pattern)); }, py::arg("pattern"));
   module.def("check_json", [](const py::bytes& body) { check(core::check_json(view_of(body))); }, py::arg("body"));
 }
 

@@ -5,7 +5,6 @@
 
 #include <pybind11/pybind11.h>
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -57,13 +56,11 @@ inline py::bytes to_bytes(std::string_view text) {
   return py::bytes(text.data(), text.size());
 }
 
-// REQUIRES: the text is ASCII, which is not looked at again.
-inline py::str ascii(std::string_view text) {
-  PyObject* const made = PyUnicode_New(static_cast<Py_ssize_t>(text.size()), 127);
-  if (made == nullptr) throw py::error_already_set();
-  std::copy(text.begin(), text.end(), static_cast<char*>(PyUnicode_DATA(made)));
-  return py::reinterpret_steal<py::str>(made);
-}
+// An argument that is text in UTF-8, as a str or bytes of Python's; valid as long as the caller holds that. pybind11's
+// own caster of a string_view remembers each argument in a hash table, to keep alive what it may have made for it.
+struct Text : std::string_view {
+  using std::string_view::string_view;
+};
 
 // A NamedTuple of a module of Python's, made without calling its Python constructor.
 class TupleType {
@@ -93,3 +90,24 @@ class TupleType {
 };
 
 }  // namespace polyglot::bindings
+
+template <>
+struct pybind11::detail::type_caster<polyglot::bindings::Text> {
+  PYBIND11_TYPE_CASTER(polyglot::bindings::Text, const_name("str"));
+
+  bool load(handle given, bool /*convert*/) {
+    if (PyBytes_Check(given.ptr())) {
+      value = {PyBytes_AS_STRING(given.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(given.ptr()))};
+      return true;
+    }
+    if (!PyUnicode_Check(given.ptr())) return false;
+    Py_ssize_t size = 0;
+    const char* const text = PyUnicode_AsUTF8AndSize(given.ptr(), &size);
+    if (text == nullptr) {
+      PyErr_Clear();  // lone surrogates: then it is no text
+      return false;
+    }
+    value = {text, static_cast<std::size_t>(size)};
+    return true;
+  }
+};

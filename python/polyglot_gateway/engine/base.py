@@ -34,7 +34,9 @@ time-outs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:  # who reads no columns needs no NumPy
     import numpy as np
@@ -53,23 +55,42 @@ history.
 
 
 class Ack(NamedTuple):
-    """The engine has the event."""
+    """The engine has the event.
 
-    id: str
-    """`evt_` and a ULID."""
-    timestamp: str
-    """When the gateway took it: RFC 3339, UTC, microseconds."""
-    offset: int
-    epoch: str
+    What it says of the event is read out of `body` when it is asked for: a server sends that as it is.
+    """
+
+    body: bytes
+    """The HTTP reply: `{"id","timestamp","offset","epoch"}`, or `{"id","timestamp","spooled":true}`."""
     replayed: bool
     """True when the idempotency key had been used before: this is the first answer again."""
-    body: bytes
-    """The same as JSON, `{"id","timestamp","offset","epoch"}`: the HTTP reply."""
     spooled: bool
-    """True when the event waits on this host for what keeps the events, which does not answer.
+    """True when the event waits on this host for what keeps the events, which does not answer."""
 
-    Then `offset` is 0, `epoch` is "", and `body` is `{"id","timestamp","spooled":true}`.
-    """
+    @property
+    def id(self) -> str:
+        """`evt_` and a ULID."""
+        return str(self._said["id"])
+
+    @property
+    def timestamp(self) -> str:
+        """When the gateway took it: RFC 3339, UTC, microseconds."""
+        return str(self._said["timestamp"])
+
+    @property
+    def offset(self) -> int:
+        """Its place in the channel; 0 when it is spooled."""
+        return int(self._said.get("offset", 0))
+
+    @property
+    def epoch(self) -> str:
+        """Of the channel, 16 hex digits; "" when it is spooled."""
+        return str(self._said.get("epoch", ""))
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        said: dict[str, Any] = msgspec.json.decode(self.body)
+        return said
 
 
 class Gap(NamedTuple):

@@ -133,7 +133,7 @@ class Machine(RuleBasedStateMachine):
             return multiple()
         assert not ack.replayed
         assert json.loads(ack.body) == {m: getattr(ack, m) for m in ("id", "timestamp", "offset", "epoch")}
-        self.kept(name, event, ack._asdict(), (user, "::1"))
+        self.kept(name, event, json.loads(ack.body), (user, "::1"))
         if key:
             self.keys[name, key] = body, ack
         return name, ack.epoch, ack.offset
