@@ -1,6 +1,9 @@
 # Shared by start.sh and test.sh: what the machine needs, and the virtual environment with the gateway built into it.
 # Sourced with the working directory at the root of the sources.
 
+# To ccache `c++` is another compiler than `g++`. With one name the presets find what pip has compiled.
+export CXX="${CXX:-g++}"
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 die() { printf 'polyglot: %s\n' "$*" >&2; exit 1; }
 
