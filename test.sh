@@ -29,7 +29,7 @@ step() {
 }
 cpp_files() { find cpp tests/cpp tests/fuzz benchmarks/cpp benchmarks/load -name '*.[ch]pp'; }
 format_check() { cpp_files | xargs clang-format --dry-run --Werror; }
-cpp_tests() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -k 0 && ctest --preset "$1"; }
+cpp_tests() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -- -k 0 && ctest --preset "$1" -j "$(nproc)"; }
 tidy() {
   local bindings
   bindings=$(ls -td build/cp*/ | head -1)  # the build that pip made
