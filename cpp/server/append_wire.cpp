@@ -16,7 +16,7 @@
 namespace polyglot::server {
 namespace {
 
-constexpr std::size_t kKeptOutput = std::size_t{1} << 20;  // bytes of memory
+constexpr std::size_t kKeptCommands = std::size_t{1} << 20;  // bytes of memory
 
 bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -177,7 +177,7 @@ void AppendWire::finish() {
     queue_.finish(std::exchange(away_, {}), core::Status());
   }
   in_.clear();
-  if (out_.capacity() > kKeptOutput) std::string().swap(out_);
+  if (out_.capacity() > kKeptCommands) std::string().swap(out_);
   if (!is_lent()) give_up({});
 }
 

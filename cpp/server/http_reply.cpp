@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kChallenge =
     "WWW-Authenticate: ApiKey realm=\"polyglot-gateway\", header=\"X-API-Key\", Bearer realm=\"polyglot-gateway\"\r\n";
 
-void append_number(std::string& out, std::uint64_t number) {
+void append_length(std::string& out, std::uint64_t number) {
   char digits[20];
   char* at = digits + sizeof(digits);
   do *--at = static_cast<char>('0' + number % 10);
@@ -71,7 +71,7 @@ void ReplyWriter::append_fields(std::string& out, const Reply& reply, const Reci
 void ReplyWriter::append(std::string& out, const Reply& reply, const Recipient& recipient) {
   append_fields(out, reply, recipient);
   out.append("Content-Length: ");
-  append_number(out, reply.body.size());
+  append_length(out, reply.body.size());
   out.append("\r\n\r\n");
   if (!recipient.head) out.append(reply.body);
 }

@@ -15,7 +15,7 @@ namespace polyglot::server {
 namespace {
 
 // Connections taken at a time: another worker that was woken as well is to have some too.
-constexpr int kAtATime = 16;
+constexpr int kAcceptedAtATime = 16;
 constexpr std::chrono::milliseconds kRest{100};
 
 // The address as text, empty on a Unix socket; sets the port.
@@ -80,7 +80,7 @@ void Listener::rest() {
 }
 
 void Listener::take() {
-  for (int i = 0; i < kAtATime; ++i) {
+  for (int i = 0; i < kAcceptedAtATime; ++i) {
     if (loop_.connection_count >= loop_.options.max_connections) return rest();
     const Outcome outcome = take_one();
     if (outcome == Outcome::no_room) return rest();

@@ -48,7 +48,7 @@ bool has_protocol(std::string_view protocols, std::string_view wanted) {
 }
 
 // The host of `host:port`, without the port; an IPv6 address with its brackets.
-std::string_view without_port(std::string_view authority) {
+std::string_view host_of(std::string_view authority) {
   const std::size_t bracket = authority.rfind(']');
   const std::size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
   return authority.substr(0, colon);
@@ -123,9 +123,9 @@ Status check_origin(const HttpRequest& request, const std::vector<std::string>& 
   bool allowed = false;
   for (const std::string& known : origins) allowed |= known == "*" || equal_ignoring_case(known, origin);
   if (const std::size_t scheme = origin.find("://"); scheme != std::string_view::npos) {
-    const std::string_view host = without_port(origin.substr(scheme + 3));
+    const std::string_view host = host_of(origin.substr(scheme + 3));
     allowed |= local_pages && is_of_this_machine(host);
-    allowed |= !host.empty() && equal_ignoring_case(host, without_port(request.value(Field::host)));
+    allowed |= !host.empty() && equal_ignoring_case(host, host_of(request.value(Field::host)));
   }
   if (allowed && !request.repeated(Field::origin)) return {};
   std::string message = "Pages of ";

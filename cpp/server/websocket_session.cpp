@@ -10,7 +10,7 @@ namespace {
 
 // Of replies that the client does not read; then it is not read from either.
 constexpr std::size_t kMuchUnread = 65536;
-constexpr int kReadsPerTurn = 4;
+constexpr int kBuffersPerTurn = 4;
 
 }  // namespace
 
@@ -43,7 +43,7 @@ void WebSocketSession::flush_messages() {
 
 void WebSocketSession::on_readable() {
   loop().output.clear();
-  for (int i = 0; i < kReadsPerTurn && is_open() && !is_lingering(); ++i) {
+  for (int i = 0; i < kBuffersPerTurn && is_open() && !is_lingering(); ++i) {
     const std::ptrdiff_t got = receive(loop().input.data(), loop().input.size());
     if (got < 0) break;
     if (got == 0) return close();
