@@ -91,7 +91,7 @@ def test_an_image_is_set_in_a_container_that_exists():
 def test_the_secret_of_the_document_is_the_one_that_pods_ask_for():
     text = (ROOT / "docs" / "kubernetes.md").read_text()
     manifest = (ROOT / "k8s" / "polyglot.yaml").read_text()
-    asked = re.findall(r"secretName: (\S+)", manifest) + re.findall(r"secretKeyRef:\n +name: (\S+)", manifest)
+    asked = re.findall(r"secret:\n +name: (\S+)", manifest) + re.findall(r"secretKeyRef:\n +name: (\S+)", manifest)
     assert set(asked) == {IN_THE_SECRET}
     variables = [each for each in container(one("Deployment", "polyglot-api"))["env"] if "valueFrom" in each]
     for key in [each["valueFrom"]["secretKeyRef"]["key"] for each in variables]:

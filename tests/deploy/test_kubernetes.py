@@ -7,6 +7,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from falcon import testing
 from tests.deployment import OVERLAYS, ROOT, container, environment, objects, one
 
@@ -240,3 +241,25 @@ def test_production_watches_scales_and_protects_both():
 def test_production_names_the_version():
     for name in DEPLOYMENTS:
         assert container(one("Deployment", name, "prod"))["image"].partition(":")[2] == _core.__version__
+
+
+def test_a_key_set_is_a_file_where_the_document_says_it_is():
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    name, file = re.findall(r"create configmap ([\w-]+) .*--from-file=(\S+)", text)[0]
+    pod = one("Deployment", "polyglot-api")["spec"]["template"]["spec"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "config"]
+    assert {"configMap": {"name": name, "optional": True}} in volume["projected"]["sources"]
+    (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "config"]
+    assert f"`{mount['mountPath']}/{file}`" in text
+
+
+@needs_kubectl
+def test_gateways_reach_a_key_set_at_a_url():
+    """Nothing keeps them in; and what the document says where something does is a rule as Kubernetes has it."""
+    policies = [each for each in objects("prod") if each["kind"] == "NetworkPolicy"]
+    assert [each["spec"]["policyTypes"] for each in policies] == [["Ingress"], ["Ingress"]]
+    (block,) = re.findall(r"```yaml\n(egress:.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+    rules = yaml.safe_load(block)
+    closed = policies[0] | {"spec": {"podSelector": {}, "policyTypes": ["Egress"], **rules}}
+    kubernetes_validate.validate(closed, "1.34", strict=True)
+    assert {port["port"] for rule in rules["egress"] for port in rule["ports"]} == {53, 443}
