@@ -1,4 +1,4 @@
-"""monitoring/: the alert rules and the dashboard, as Prometheus has them and as the gateway feeds them."""
+"""monitoring/: the alert rules and the dashboard, as Prometheus has them; e2e/test_monitoring.py feeds them."""
 
 import json
 import re
@@ -6,18 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from tests.deployment import ROOT, objects
+from tests.monitoring import ALERTS, DASHBOARD, alerts, panels
 
-from polyglot_gateway.engine.embedded import EmbeddedEngine
-from polyglot_gateway.ops.metrics import Metrics
-
-ALERTS = ROOT / "monitoring" / "alerts.yaml"
-DASHBOARD = ROOT / "monitoring" / "dashboard.json"
 RULE_TESTS = Path(__file__).with_name("alerts_test.yaml")
 RUNBOOK = ROOT / "docs" / "monitoring.md"
 PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=Path(sys.executable).parent)
@@ -27,27 +21,6 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool knows wha
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(PROMTOOL), *map(str, arguments)], check=False, capture_output=True, text=True)
-
-
-def alerts() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
-
-
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
-
-
-def expressions() -> list[str]:
-    return [alert["expr"] for alert in alerts()] + [target["expr"] for panel in panels() for target in panel["targets"]]
-
-
-@pytest.fixture
-def exposed(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of all samples that a gateway with everything exposes."""
-    monkeypatch.setattr(engine, "spool", lambda: {"events": 0, "bytes": 0})
-    body = Metrics(engine, version="1", ready=list, is_native=lambda: True).exposition("*/*")[0].decode()
-    families = list(text_string_to_metric_families(body))
-    return {sample.name for family in families for sample in family.samples}
 
 
 @needs_promtool
@@ -94,12 +67,6 @@ def test_each_alert_has_its_lines_in_the_runbook() -> None:
         assert "- **Look at** " in text
         assert "- **Do**: " in text
         assert alert["annotations"]["runbook"] == f"docs/monitoring.md#{alert['alert'].lower()}"
-
-
-def test_what_alerts_and_dashboard_ask_for_is_exposed(exposed: set[str]) -> None:
-    asked = {name for expression in expressions() for name in re.findall(r"polyglot_\w+", expression)}
-    assert len(asked) > 20
-    assert asked - exposed == set()
 
 
 def test_an_alert_of_what_is_scraped_knows_the_names_of_the_services() -> None:
