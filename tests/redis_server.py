@@ -16,6 +16,7 @@ from redis.crc import key_slot
 from tests.serving import free_port, wait_until
 
 PATIENCE = 10.0
+_LOADED_AT_ONCE = 1024  # bytes, the least; then it answers
 VOLATILE = ("--save", "", "--appendonly", "no")
 
 
@@ -56,13 +57,32 @@ class RedisServer:
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", str(self.port), "--bind", self._host, "--dir", str(self._folder)]
-        if self._host != "127.0.0.1":
-            command += ["--protected-mode", "no"]
-        command += ["--loglevel", "warning", "--unixsocket", str(self._socket), *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for_answer(self.client, self._process)
+        wait_for_answer(self.client, self._run())
         return self
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """It ends and is started again, and loads what it has until the end of the block."""
+        self.client.config_set("rdbcompression", "no")
+        self.client.mset({f"filler-{number}": "x" * _LOADED_AT_ONCE for number in range(2000)})
+        self.client.save()
+        self.kill()
+        self._run("--key-load-delay", "10000", "--loading-process-events-interval-bytes", str(_LOADED_AT_ONCE))
+        wait_until(self._is_loading, "it to load")
+        try:
+            yield
+            assert self._is_loading(), "it should have loaded all the time"
+        finally:
+            self.client.config_set("key-load-delay", 0)
+            wait_until(lambda: not self._is_loading(), "it to have loaded")
+
+    def follow(self, port: int) -> None:
+        """It becomes the replica of whoever is there, maybe nobody; its data stays meanwhile."""
+        self.client.replicaof("127.0.0.1", port)
+
+    def lead(self) -> None:
+        """It is a master again."""
+        self.client.replicaof("no", "one")
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does."""
@@ -86,6 +106,19 @@ class RedisServer:
         self.client.close()
         self.kill()
         self._socket.unlink(missing_ok=True)
+
+    def _run(self, *more: str) -> subprocess.Popen[bytes]:
+        command = ["redis-server", "--port", str(self.port), "--bind", self._host, "--dir", str(self._folder)]
+        if self._host != "127.0.0.1":
+            command += ["--protected-mode", "no"]
+        command += ["--loglevel", "warning", "--unixsocket", str(self._socket), *self._options, *more]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        return self._process
+
+    def _is_loading(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError):
+            return bool(self.client.info("persistence")["loading"])
+        return False  # nor does it listen yet
 
 
 class Sentinel:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.followers import StreamFollower
 from tests.redis_server import RedisServer
-from tests.serving import PATIENCE, Gateway, wait_until
+from tests.serving import PATIENCE, Gateway, free_port, wait_until
 from tests.websocket import WebSocket
 
 VOLATILE = ("--save", "", "--appendonly", "no")
@@ -166,6 +166,36 @@ def test_what_is_acknowledged_while_redis_is_gone_is_delivered_once(
     wait_until(lambda: follower.failure or len(delivered()) == len(found), "the subscriber to get them")
     assert delivered() == found
     follower.stop()
+
+
+def test_what_comes_while_redis_is_a_replica_waits(
+    redis: RedisServer, instance: Callable[..., Gateway], publishers: Callable[[Gateway], list[Publisher]]
+) -> None:
+    one = instance(HISTORY_SIZE="65000", LOG_LEVEL="error")
+    running = publishers(one)
+    wait_until(lambda: all(len(one.kept) >= 50 for one in running), "events in Redis")
+    redis.follow(free_port())
+    wait_until(lambda: all(len(one.spooled) >= 50 for one in running), "events in the spool")
+    assert one.is_ready()
+    assert json.loads(one.request("GET", "/health").body)["reasons"][0].startswith("Redis is a replica")
+    redis.lead()
+    wait_until(lambda: all(len(one.after) >= 20 for one in running), "events in Redis again")
+    for publisher in running:
+        publisher.stop()
+    wait_until(lambda: is_empty(one), "the spool to be empty")
+    check(everything(one), running, lost=False)
+
+
+def test_what_comes_while_redis_loads_its_data_waits(redis: RedisServer, instance: Callable[..., Gateway]) -> None:
+    one = instance(LOG_LEVEL="error")
+    assert one.request("POST", PUBLISH, EVENT).status == 200
+    with redis.loading():
+        for _ in range(4):
+            assert one.request("POST", PUBLISH, EVENT).status == 202
+        health = wait_until(lambda: json.loads(one.request("GET", "/health").body)["reasons"], "it to be said")
+        assert health[0].startswith("Redis is loading its data.")
+    wait_until(lambda: is_empty(one), "the spool to be empty")
+    assert everything(one) == [1] * 5
 
 
 @pytest.mark.parametrize("redis", [DURABLE], indirect=True)

@@ -15,7 +15,7 @@ from polyglot_gateway.engine.base import Place
 from polyglot_gateway.engine.redis_keys import RedisKeys
 from polyglot_gateway.engine.redis_link import Command, Lent, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
-from polyglot_gateway.engine.redis_wire import answers_in
+from polyglot_gateway.engine.redis_wire import NotServing, answers_in
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ class RedisAppender:
                     unknown[place] = channels[place], error
             else:
                 calls.settle(place, answer)
+        if any(isinstance(answer, NotServing) for answer in answers):
+            self._revoke()  # the thread would go on asking a Redis in whose place another may be
         self._list(unlisted | self._born(channels, answers))
         return unknown
 

@@ -11,7 +11,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseErr
 
 from polyglot_gateway.engine.redis_nodes import Node, OneRedis, pack
 from polyglot_gateway.engine.redis_url import nodes_at
-from polyglot_gateway.engine.redis_wire import Wire
+from polyglot_gateway.engine.redis_wire import REPLICA, NotServing, Wire
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
 
 AT_ONCE = 32
@@ -27,6 +27,7 @@ MOST_TRIES = 6
 """So often one command is sent while nodes without doing it send it elsewhere, or lack the functions."""
 
 _ASKING = pack("ASKING")
+_PING_AND_HELLO = pack("PING") + pack("HELLO")
 
 Command = Sequence[bytes | str | int]
 
@@ -118,11 +119,10 @@ class RedisLink:
         While one master of a cluster answers, the channels that it has can be served.
         """
         trouble = "Redis has no master."
-        packed = pack("PING")
         for node in self.nodes.masters():
             try:
                 self.check_open()
-                _accepted(self._send(node, packed))
+                self._check_serving(node)
             except EngineUnavailable as error:
                 trouble = error.message
             else:
@@ -188,6 +188,16 @@ class RedisLink:
     def _send(node: Node, packed: bytes) -> Any:
         return node.read(node.write(packed), 1)[0]
 
+    @staticmethod
+    def _check_serving(node: Node) -> None:
+        """Raise EngineUnavailable when it takes nothing; a replica answers PING all the same."""
+        pong, about = node.read(node.write(_PING_AND_HELLO), 2)
+        if not isinstance(about, ResponseError) and b"replica" in about:  # as its role
+            pong = NotServing(REPLICA)
+        if isinstance(pong, NotServing):
+            node.gave_way(pong)
+        _accepted(pong)
+
     def _exchange(
         self, calls: Sequence[tuple[str, bytes]], places: list[int], elsewhere: dict[int, Node], answers: list[Any]
     ) -> dict[int, Node]:
@@ -251,8 +261,7 @@ class RedisLink:
                 lacking.add(node)
             else:
                 retry = False
-                if isinstance(answer, ClusterDownError):
-                    self.nodes.doubt()  # it lost the others, and another may have taken over
+                self._take_note(answer, node)
             if not retry:
                 done.add(key)
             elif key in done:
@@ -267,6 +276,13 @@ class RedisLink:
                     answers[place] = trouble
                     again.remove(place)
         return again[::-1]
+
+    def _take_note(self, answer: Any, node: Node) -> None:
+        """See to it that another that may have taken over is found."""
+        if isinstance(answer, ClusterDownError):
+            self.nodes.doubt()  # it lost the others
+        elif isinstance(answer, NotServing):
+            node.gave_way(answer)
 
     def _load(self, node: Node) -> ResponseError | None:
         """Give it the functions; those of another number stay, for gateways of another version. Returns why it failed.
@@ -285,7 +301,7 @@ class RedisLink:
 
 def refusal(error: ResponseError) -> str:
     """What Redis said when it refused a command, as a sentence."""
-    if isinstance(error, NoAnswer):
+    if isinstance(error, NoAnswer | NotServing):
         return str(error)
     if isinstance(error, AskError):
         return "Redis is a node of a cluster: its URL has to begin with cluster:// or clusters://."
@@ -294,8 +310,8 @@ def refusal(error: ResponseError) -> str:
 
 def refused(error: ResponseError) -> EngineUnavailable:
     """What to raise for a command that Redis refused."""
-    kind = EngineDown if isinstance(error, NoAnswer | ClusterDownError | TryAgainError) else EngineUnavailable
-    return kind(refusal(error))
+    down = isinstance(error, NoAnswer | NotServing | ClusterDownError | TryAgainError)
+    return (EngineDown if down else EngineUnavailable)(refusal(error))
 
 
 def _accepted(answer: Any) -> Any:

@@ -14,7 +14,7 @@ import hiredis
 from redis.connection import Connection, ConnectionPool, SSLConnection
 from redis.exceptions import AskError, RedisError
 
-from polyglot_gateway.engine.redis_wire import Wire
+from polyglot_gateway.engine.redis_wire import NotServing, Wire
 from polyglot_gateway.errors import EngineDown
 
 CONNECT_SECONDS = 1.0
@@ -44,9 +44,16 @@ class Node:
     def failed(self, error: Exception) -> EngineDown:
         """Take note of a failure; returns what to raise."""
         said = str(error) or type(error).__name__
-        self._trouble = f"Redis does not answer: {said.rstrip('.')}."
+        self._trouble = said if isinstance(error, NotServing) else f"Redis does not answer: {said.rstrip('.')}."
         self._rests_until = time.monotonic() + self._rest
         return EngineDown(self._trouble)
+
+    def gave_way(self, answer: NotServing) -> None:
+        """Take note that it serves nobody now. Who connects anew may find another in its place."""
+        self.failed(answer)
+        while self._idle:
+            with suppress(IndexError):  # another thread may have been faster
+                self.drop(self._idle.pop())
 
     def connect(self) -> Connection:
         """A connection for the caller alone, who gives it back by `release`.

@@ -10,10 +10,22 @@ import hiredis
 from gevent.monkey import get_original
 from redis._parsers import BaseParser
 from redis.connection import Connection
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, ResponseError
 
 _CHUNK = 1 << 16
 _NOTHING = object()
+
+REPLICA = "Redis is a replica, which takes nothing."
+_WHY_NOT_SERVING = {
+    "LOADING": "Redis is loading its data.",
+    "READONLY": REPLICA,
+    "MASTERDOWN": "Redis is a replica that has lost its master.",
+}
+"""By the code of an answer; redis.io, "Redis serialization protocol", has the form."""
+
+
+class NotServing(ResponseError):
+    """What a Redis answers that did nothing, because it cannot serve yet, or is not the master any more."""
 
 
 class Wire:
@@ -75,7 +87,16 @@ def answers_in(received: bytes) -> list[Any]:
 
 
 def _reader() -> hiredis.Reader:
-    return hiredis.Reader(replyError=BaseParser.parse_error, notEnoughData=_NOTHING)
+    return hiredis.Reader(replyError=_error, notEnoughData=_NOTHING)
+
+
+def _error(said: str) -> ResponseError:
+    """What redis-py makes of an error; some of its kinds are those of lost connections, which this one is not."""
+    why = _WHY_NOT_SERVING.get(said.partition(" ")[0])
+    if why is not None:
+        return NotServing(why)
+    error = BaseParser.parse_error(said)  # type: ignore[no-untyped-call]
+    return error if isinstance(error, ResponseError) else ResponseError(said)
 
 
 def socket_of(connection: Connection) -> socket.socket:

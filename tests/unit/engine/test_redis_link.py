@@ -1,11 +1,14 @@
+import os
 import socket
 import threading
 import time
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
-from tests.redis_server import RedisServer
+from tests.redis_server import VOLATILE, RedisServer
+from tests.serving import free_port, wait_until
 
 from polyglot_gateway.engine.redis_link import AT_ONCE, LIBRARY, OLDEST_REDIS, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, REST_SECONDS, pack
@@ -143,6 +146,45 @@ def test_a_refusal_says_what_redis_said(redis: RedisServer, link: RedisLink) -> 
     redis.client.config_set("maxmemory", 1)
     with pytest.raises(EngineUnavailable, match="maxmemory"):
         link.ask("SET", "a", 1)
+
+
+def test_a_redis_that_loads_its_data_is_down(redis: RedisServer, link: RedisLink) -> None:
+    begin(link)
+    with redis.loading():
+        wait_until(lambda: "is loading" in link.trouble(), "it to be said")
+        with pytest.raises(EngineDown):
+            begin(link)
+    wait_until(lambda: link.trouble() == "", "it to be found well")
+    assert begin(link) == b"OK"
+
+
+def test_a_master_that_became_a_replica_is_down(redis: RedisServer, link: RedisLink) -> None:
+    begin(link)
+    redis.follow(free_port())
+    with pytest.raises(EngineDown, match="is a replica"):
+        begin(link)
+    wait_until(lambda: "is a replica" in link.trouble(), "it to be said")
+    redis.lead()
+    wait_until(lambda: link.trouble() == "", "it to be found well")
+    assert begin(link) == b"OK"
+
+
+@pytest.mark.parametrize("asked", ["by whoever sends", "by whoever asks whether it can be used"])
+def test_who_took_the_place_of_a_replica_is_found(
+    redis: RedisServer, link: RedisLink, tmp_path: Path, asked: str
+) -> None:
+    """A takeover that somebody asks for cuts no connection, and those to the old master live on."""
+    begin(link)
+    redis.follow(free_port())
+    new = RedisServer(tmp_path / "new", *VOLATILE)
+    os.replace(new.url.removeprefix("unix://"), redis.url.removeprefix("unix://"))
+    if asked == "by whoever sends":
+        with pytest.raises(EngineDown, match="is a replica"):
+            begin(link)
+    wait_until(lambda: link.trouble() == "", "the new one to be found")
+    assert begin(link) == b"OK"
+    assert new.client.exists("stream")
+    new.close()
 
 
 def test_a_wrong_password_is_said(redis: RedisServer, link: RedisLink) -> None:

@@ -1,13 +1,14 @@
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 from redis.exceptions import ConnectionError, MovedError, ResponseError
 from tests.redis_server import RedisServer
-from tests.serving import wait_until
+from tests.serving import free_port, wait_until
 
 from polyglot_gateway.engine.redis_nodes import Node, pack
 from polyglot_gateway.engine.redis_url import nodes_at
-from polyglot_gateway.engine.redis_wire import Wire
+from polyglot_gateway.engine.redis_wire import NotServing, Wire, answers_in
 
 
 @pytest.fixture
@@ -37,6 +38,29 @@ def test_refusals_are_what_redis_py_makes_of_them(redis: RedisServer, wire: Wire
     assert isinstance(moved, MovedError)
     assert (moved.slot_id, moved.host, moved.port) == (7, "h", 1)
     assert pong == b"PONG"
+
+
+def test_a_redis_that_serves_nobody_now_refuses_with_its_own_kind(redis: RedisServer, wire: Wire) -> None:
+    redis.client.set("a", 1)
+    redis.follow(free_port())
+    wire.send(pack("SET", "a", 2) + pack("GET", "a"))
+    refusal, value = wire.receive(2)
+    assert isinstance(refusal, NotServing)
+    assert str(refusal) == "Redis is a replica, which takes nothing."
+    assert value == b"1"
+
+
+def test_every_refusal_is_one_of_a_command(redis: RedisServer, wire: Wire) -> None:
+    """Some are kinds of lost connections to redis-py."""
+    with redis.loading(), contextlib.closing(nodes_at(redis.url)) as nodes:
+        other = Wire(nodes.of(b"any").connect())
+        other.send(pack("GET", "a"))
+        (loads,) = other.receive(1)
+    assert isinstance(loads, NotServing)
+    assert str(loads) == "Redis is loading its data."
+    (late,) = answers_in(b"-NOAUTH Authentication required.\r\n")
+    assert type(late) is ResponseError
+    assert str(late) == "NOAUTH Authentication required."
 
 
 def test_one_that_was_closed_is_not_quiet(redis: RedisServer, wire: Wire) -> None:
