@@ -75,6 +75,12 @@ OpenGateway open(const std::string& data_dir, std::uint32_t history_size, std::u
   return OpenGateway(value_or_raise(core::Gateway::open(options)));
 }
 
+std::vector<std::string> inspect(const std::string& data_dir, std::uint32_t history_size, std::uint64_t history_bytes,
+                                 std::uint32_t max_channels, std::uint32_t idempotency_keys) {
+  return value_or_raise(
+      core::Segment::inspect({data_dir, history_size, history_bytes, max_channels, idempotency_keys}));
+}
+
 void bind_publishing(py::class_<OpenGateway>& type) {
   using namespace py::literals;
   type.def(
@@ -289,6 +295,8 @@ void bind_gateway(py::module_& module) {
   type.def(py::init(&open), "data_dir"_a, py::kw_only(), "history_size"_a = defaults.segment.history_size,
            "history_bytes"_a = defaults.segment.history_bytes, "max_channels"_a = defaults.segment.max_channels,
            "idempotency_keys"_a = defaults.segment.idempotency_keys, "durability"_a = "process")
+      .def_static("inspect", &inspect, "data_dir"_a, py::kw_only(), "history_size"_a, "history_bytes"_a,
+                  "max_channels"_a, "idempotency_keys"_a)
       .def(
           "configure",
           [](const OpenGateway& open, const core::Access& access, const core::Rules& rules,

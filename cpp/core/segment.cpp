@@ -35,14 +35,24 @@ std::string reason(int error) {
   return std::error_code(error, std::generic_category()).message();
 }
 
-// True when the lock was taken. kind: F_RDLCK, F_WRLCK.
-bool try_lock(int fd, short kind, off_t byte) {
+struct flock lock_of(short kind, off_t byte) {
   struct flock lock{};
   lock.l_type = kind;
   lock.l_whence = SEEK_SET;
   lock.l_start = byte;
   lock.l_len = 1;
+  return lock;
+}
+
+// True when the lock was taken. kind: F_RDLCK, F_WRLCK.
+bool try_lock(int fd, short kind, off_t byte) {
+  struct flock lock = lock_of(kind, byte);
   return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+bool is_locked(int fd, off_t byte) {
+  struct flock lock = lock_of(F_WRLCK, byte);
+  return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 std::uint32_t identity_crc(const Header& header) {
@@ -79,6 +89,12 @@ bool sync_folder_of(const std::string& path) {
   return folder.valid() && fsync(folder.get()) == 0;
 }
 
+Status no_room(const std::string& fresh, int error, std::uint64_t bytes) {
+  return unusable(fresh, error,
+                  "The history file needs " + std::to_string(bytes) +
+                      " bytes; free some room or lower history_bytes, max_channels or history_size.");
+}
+
 // A new file under its final name, or nothing. Its blocks are reserved: a write through the map can't meet a full disk.
 // A file that has that name gets the name `aside`, once the new one is whole.
 Status create_file(const std::string& path, const Geometry& geometry, const std::string& aside = "") {
@@ -91,9 +107,7 @@ Status create_file(const std::string& path, const Geometry& geometry, const std:
   while (error == EINTR) error = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
   if (error != 0) {
     unlink(fresh.c_str());
-    return unusable(fresh, error,
-                    "The history file needs " + std::to_string(bytes) +
-                        " bytes; free some room or lower history_bytes, max_channels or history_size.");
+    return no_room(fresh, error, bytes);
   }
   alignas(Header) std::array<std::byte, sizeof(Header)> page{};
   auto& header = *new (page.data()) Header{};
@@ -154,15 +168,22 @@ std::string name_aside(const std::string& path, const std::string& why) {
   return free;
 }
 
+std::string other_version(const std::string& path, std::uint32_t version) {
+  return path + " has format version " + std::to_string(version) + ", this gateway writes " +
+         std::to_string(kSegmentVersion) + ". ";
+}
+
+Status other_version_in_use(const std::string& path, std::uint32_t version) {
+  return {Code::storage_version, other_version(path, version) +
+                                     "A gateway of that version uses it: stop it first, or give this one another "
+                                     "data_dir."};
+}
+
 // A history of another version stays whole, so nobody may have it open. REQUIRES: the turn; `alone`: no other user.
 Status replace_other_version(const std::string& path, std::uint32_t version, const Geometry& wanted, bool alone,
                              std::vector<std::string>& notices) {
-  const std::string what = path + " has format version " + std::to_string(version) + ", this gateway writes " +
-                           std::to_string(kSegmentVersion) + ". ";
-  if (!alone) {
-    return {Code::storage_version,
-            what + "A gateway of that version uses it: stop it first, or give this one another data_dir."};
-  }
+  const std::string what = other_version(path, version);
+  if (!alone) return other_version_in_use(path, version);
   const std::string aside = name_aside(path, "version-" + std::to_string(version));
   if (Status status = create_file(path, wanted, aside); !status.ok())
     return {status.code(), what + "A new history could not be made: " + status.message()};
@@ -176,6 +197,22 @@ std::string describe(const Geometry& geometry) {
          " history_bytes=" + std::to_string(geometry.log_bytes) +
          " max_channels=" + std::to_string(geometry.max_channels) +
          " idempotency_keys=" + std::to_string(geometry.idempotency_slots);
+}
+
+Status other_sizes(const std::string& path, const Geometry& has, const Geometry& wanted, bool alone) {
+  return {alone ? Code::storage_unusable : Code::storage_busy,
+          path + (alone ? " was made with " : " is in use with ") + describe(has) + ", asked for is " +
+              describe(wanted) + ". Use the same settings, or " +
+              (alone ? "move the file away to begin a new history." : "another data_dir.")};
+}
+
+Status damaged_in_use(const std::string& path) {
+  return {Code::storage_damaged, path + " is damaged while others use it. Stop them, then start again."};
+}
+
+// A kernel that died may have left less on the disk than it was told to write.
+bool kernel_died(const Header& header, const std::array<char, 40>& boot) {
+  return header.closed == 0 && (header.boot_id != boot || boot.front() == '\0');
 }
 
 }  // namespace
@@ -265,12 +302,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
       continue;
     }
     bool usable = identity.verdict == Identity::Verdict::ours;
-    if (usable && identity.geometry != wanted) {
-      return Status(first ? Code::storage_unusable : Code::storage_busy,
-                    path + (first ? " was made with " : " is in use with ") + describe(identity.geometry) +
-                        ", asked for is " + describe(wanted) + ". Use the same settings, or " +
-                        (first ? "move the file away to begin a new history." : "another data_dir."));
-    }
+    if (usable && identity.geometry != wanted) return other_sizes(path, identity.geometry, wanted, first);
     if (usable) {
       const std::uint64_t bytes = SegmentParts(wanted).end;
       void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
@@ -286,8 +318,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
         header.disk_refused = 0;
         header.pid_namespace = pid_namespace();
         const auto boot = boot_id();
-        const bool kernel_died = header.closed == 0 && (header.boot_id != boot || boot.front() == '\0');
-        usable = verify(segment->map_, kernel_died, notices);
+        usable = verify(segment->map_, kernel_died(header, boot), notices);
         header.boot_id = boot;
         header.closed = 0;
         // Before anything is written that a dying kernel could lose.
@@ -317,8 +348,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
         return segment;
       }
     }
-    if (!first)
-      return Status(Code::storage_damaged, path + " is damaged while others use it. Stop them, then start again.");
+    if (!first) return damaged_in_use(path);
     const std::string aside = name_aside(path, "damaged");
     if (rename(path.c_str(), aside.c_str()) != 0)
       return unusable(path, errno, "It is damaged and could not be set aside.");
@@ -327,28 +357,41 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
   return Status(Code::storage_damaged, path + " is damaged again right after it was made. Check the disk.");
 }
 
-std::uint32_t Segment::workers() const {
-  std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) count += alive(i) ? 1 : 0;
-  return count;
+Result<std::vector<std::string>> Segment::inspect(const SegmentOptions& options) {
+  const std::string path = options.data_dir + "/history.pgs";
+  const FileDescriptor turn(::open((options.data_dir + "/history.lock").c_str(), O_RDWR | O_CLOEXEC));
+  if (turn.valid()) flock(turn.get(), LOCK_EX);
+  const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file.valid()) return unusable(path, errno, "Choose another data_dir or make this one writable.");
+  const Geometry wanted = geometry_for(options);
+  const std::uint64_t bytes = SegmentParts(wanted).end;
+  const bool alone = !is_locked(file.get(), kUsersByte);
+  const Identity identity = identify(file.get());
+  std::vector<std::string> notices;
+  bool usable = identity.verdict == Identity::Verdict::ours;
+  if (usable && identity.geometry != wanted) return other_sizes(path, identity.geometry, wanted, alone);
+  if (usable && alone) {
+    // Of it our own: whatever is repaired there, the file stays as it is.
+    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
+    if (base == MAP_FAILED) return unusable(path, errno, "The file could not be mapped into memory.");
+    const SegmentMap map(static_cast<std::byte*>(base), wanted);
+    usable = verify(map, kernel_died(map.header(), boot_id()), notices);
+    munmap(base, bytes);
+  }
+  if (usable) return notices;
+  const bool other = identity.verdict == Identity::Verdict::other_version;
+  if (!alone) return other ? other_version_in_use(path, identity.version) : damaged_in_use(path);
+  std::error_code error;
+  if (std::filesystem::space(options.data_dir, error).available < bytes) return no_room(path + ".new", ENOSPC, bytes);
+  return std::vector{(other ? other_version(path, identity.version) : path + " is damaged. ") +
+                     "A start sets it aside and begins a new history; readers with an older position are then told "
+                     "epoch_changed."};
 }
 
 bool Segment::alive(std::uint32_t worker) const {
   if (worker == worker_) return true;
   if (worker >= kMaxWorkers) return false;
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = kWorkerByte + worker;
-  lock.l_len = 1;
-  return fcntl(file_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-bool Segment::lives(std::uint64_t incarnation) const {
-  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
-    if (map_.worker(i).incarnation.load(std::memory_order_acquire) == incarnation && alive(i)) return true;
-  }
-  return false;
+  return is_locked(file_.get(), kWorkerByte + worker);
 }
 
 }  // namespace polyglot::core

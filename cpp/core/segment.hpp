@@ -45,6 +45,9 @@ class Segment {
  public:
   // storage_unusable, storage_full, storage_version, storage_busy or storage_damaged, with what to do in the message.
   static Result<std::unique_ptr<Segment>> open(const SegmentOptions& options);
+  // What an opener would have to repair or set aside, in a sentence each; nothing is changed. What open would refuse,
+  // this does too, but that all worker slots are taken, or are another PID namespace's. There has to be a file.
+  static Result<std::vector<std::string>> inspect(const SegmentOptions& options);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;

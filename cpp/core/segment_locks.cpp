@@ -1,4 +1,4 @@
-// Of segment.hpp: the lock, and what brings changes to the disk.
+// Of segment.hpp: the lock, who has the file open, and what brings changes to the disk.
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -40,6 +40,19 @@ Status Segment::sync(std::uint64_t position) {
   }
   pthread_mutex_unlock(mutex);
   return status;
+}
+
+std::uint32_t Segment::workers() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) count += alive(i) ? 1 : 0;
+  return count;
+}
+
+bool Segment::lives(std::uint64_t incarnation) const {
+  for (std::uint32_t i = 0; i < kMaxWorkers; ++i) {
+    if (map_.worker(i).incarnation.load(std::memory_order_acquire) == incarnation && alive(i)) return true;
+  }
+  return false;
 }
 
 // A wake-up can be lost: with one who was woken and is killed before it has the lock, or with a holder who is killed

@@ -460,6 +460,15 @@ class Gateway:
     ) -> None:
         """Open or create `data_dir`/history.pgs; raises a StorageError. `durability`: process, interval or sync."""
 
+    @staticmethod
+    def inspect(
+        data_dir: str, *, history_size: int, history_bytes: int, max_channels: int, idempotency_keys: int
+    ) -> list[str]:
+        """What opening `data_dir`/history.pgs would repair or set aside, in a sentence each; nothing is changed.
+
+        Raises the StorageError that opening would; there has to be a file.
+        """
+
     def configure(self, access: Access, rules: Rules, limits: Limits | None = None) -> None:
         """Replace the access table, the channel rules and the limits, at once for all that comes after."""
 

@@ -32,6 +32,7 @@ class SegmentTest : public ::testing::Test {
     const auto opened = Segment::open(options_);
     return opened.ok() ? "" : opened.status().message();
   }
+  std::vector<std::string> inspect() { return Segment::inspect(options_).value(); }
   void write_file(std::string_view bytes) { std::ofstream(path(), std::ios::binary) << bytes; }
   void make_with_one_event() {
     auto segment = open_segment(options_);

@@ -66,5 +66,58 @@ TEST_F(SegmentTest, LeavesAFileOfAnotherVersionWhereItIsWhenTheDiskIsFull) {
   EXPECT_FALSE(fs::exists(path() + ".new"));
 }
 
+TEST_F(SegmentTest, AnInspectionSaysWhatWouldBeSetAsideAndLeavesIt) {
+  make_with_one_event();
+  EXPECT_TRUE(inspect().empty());
+  for (const char* what : {"format version", "is damaged"}) {
+    if (std::string_view(what) == "is damaged") {
+      write_file("garbage");
+    } else {
+      set_version(kSegmentVersion + 1);
+    }
+    const std::string before = contents(path());
+    const auto notices = inspect();
+    ASSERT_EQ(notices.size(), 1U);
+    EXPECT_NE(notices[0].find(what), std::string::npos) << notices[0];
+    EXPECT_NE(notices[0].find("A start sets it aside"), std::string::npos);
+    EXPECT_EQ(contents(path()), before);
+    EXPECT_TRUE(set_aside("").empty());
+  }
+}
+
+TEST_F(SegmentTest, AnInspectionSaysWhatWouldBeRepairedAndLeavesIt) {
+  make_with_one_event();
+  std::string damaged = contents(path());
+  damaged[damaged.find("\"channel\":\"c\"")] = '!';
+  write_file(damaged);
+  const auto notices = inspect();
+  EXPECT_EQ(contents(path()), damaged);
+  const auto segment = open_segment(options_);
+  EXPECT_FALSE(notices.empty());
+  EXPECT_EQ(notices, segment->notices());
+}
+
+TEST_F(SegmentTest, AnInspectionRefusesWhatOpeningRefuses) {
+  const auto refusal = [this] { return Segment::inspect(options_).status().code(); };
+  EXPECT_EQ(refusal(), Code::storage_unusable) << "there is no file";
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+  make_with_one_event();
+  options_.history_size += 1;
+  EXPECT_EQ(Segment::inspect(options_).status().message(), message_of_open());
+  options_.history_size -= 1;
+  {
+    const auto user = open_segment(options_);
+    EXPECT_TRUE(inspect().empty());
+    options_.history_size += 1;
+    EXPECT_EQ(refusal(), Code::storage_busy);
+    options_.history_size -= 1;
+    set_version(1);
+    EXPECT_EQ(refusal(), Code::storage_version);
+    set_version(kSegmentVersion);
+    fs::resize_file(path(), fs::file_size(path()) + 1);
+    EXPECT_EQ(refusal(), Code::storage_damaged);
+  }
+}
+
 }  // namespace
 }  // namespace polyglot::core::testing

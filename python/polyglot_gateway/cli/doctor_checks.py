@@ -117,12 +117,20 @@ def check_data_dir(settings: Settings) -> Finding:
 
 
 def _check_history(settings: Settings, history: Path) -> Finding:
-    from polyglot_gateway.app import open_engine
+    from polyglot_gateway._core import Gateway
 
     try:
-        open_engine(settings.without_redis()).close()
+        notices = Gateway.inspect(
+            str(settings.data_dir),
+            history_size=settings.history_size,
+            history_bytes=settings.history_bytes,
+            max_channels=settings.max_channels,
+            idempotency_keys=settings.idempotency_keys,
+        )
     except GatewayError as error:
         return Finding("data folder", "fail", error.message, "docs/errors.md says how to mend it")
+    if notices:
+        return Finding("data folder", "warn", " ".join(notices), "docs/upgrade.md says what becomes of a history")
     return Finding("data folder", "ok", f"{history} takes {_mebibytes(history.stat().st_blocks * 512)}")
 
 

@@ -9,6 +9,7 @@ import wsgiref.simple_server
 import pytest
 from tests.peers import Peer, http_answer
 from tests.serving import free_port
+from tests.versions import set_version
 
 from polyglot_gateway.app import open_engine
 from polyglot_gateway.cli import doctor_checks
@@ -97,6 +98,33 @@ def test_a_history_that_was_made_with_other_settings_is_a_failure():
         open_engine(settings)
     finding = doctor_checks.check_data_dir(settings)
     assert (finding.level, finding.found) == ("fail", caught.value.message)
+
+
+@pytest.mark.parametrize("spoil", ["version", "damage"])
+def test_what_a_start_would_set_aside_is_said_and_left(spoil):
+    settings = load_settings(history_bytes=1 << 20, max_channels=10)
+    open_engine(settings).close()
+    history = settings.data_dir / "history.pgs"
+    if spoil == "version":
+        set_version(history, 1)
+    else:
+        history.write_bytes(b"nothing of ours")
+    before = {path: path.read_bytes() for path in settings.data_dir.iterdir()}
+    finding = doctor_checks.check_data_dir(settings)
+    assert finding.level == "warn"
+    assert ("has format version 1" if spoil == "version" else "is damaged") in finding.found
+    assert "A start sets it aside" in finding.found
+    assert {path: path.read_bytes() for path in settings.data_dir.iterdir()} == before
+
+
+def test_a_history_of_another_version_that_is_in_use_is_a_failure():
+    settings = load_settings(history_bytes=1 << 20, max_channels=10)
+    engine = open_engine(settings)
+    set_version(settings.data_dir / "history.pgs", 1)
+    finding = doctor_checks.check_data_dir(settings)
+    engine.close()
+    assert finding.level == "fail"
+    assert "stop it first" in finding.found
 
 
 def test_few_open_files_are_a_warning():
