@@ -262,11 +262,16 @@ std::unique_ptr<OpenAppendCalls> take_appends(OpenServer& server, const core::Re
     if (left->sent) sent = {std::move(left->answers), std::move(left->trouble)};
     return std::make_unique<OpenAppendCalls>(std::move(left->calls), std::move(sent), std::move(finish));
   }
-  std::vector<core::Submission*> submissions;
-  submissions.reserve(waiting->size());
-  for (const auto& one : *waiting) submissions.push_back(one.owned.submission.get());
-  return std::make_unique<OpenAppendCalls>(append_calls_of(*server.gateway(), layout, submissions), std::nullopt,
-                                           std::move(finish));
+  try {
+    std::vector<core::Submission*> submissions;
+    submissions.reserve(waiting->size());
+    for (const auto& one : *waiting) submissions.push_back(one.owned.submission.get());
+    return std::make_unique<OpenAppendCalls>(append_calls_of(*server.gateway(), layout, submissions), std::nullopt,
+                                             std::move(finish));
+  } catch (const std::bad_alloc&) {
+    server->appends().refuse(std::move(*waiting));
+    return nullptr;
+  }
 }
 
 }  // namespace

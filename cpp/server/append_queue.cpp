@@ -62,6 +62,12 @@ std::vector<AppendQueue::Waiting> AppendQueue::take() {
   return std::exchange(offered_, false) ? std::exchange(waiting_, {}) : std::vector<Waiting>();
 }
 
+void AppendQueue::refuse(std::vector<Waiting> refused) {
+  finish(std::move(refused), {core::Code::overloaded,
+                              "The gateway has no memory left to send these events to the engine; nothing was kept. "
+                              "Send them again in a moment."});
+}
+
 void AppendQueue::finish(std::vector<Waiting> finished, const core::Status& status) {
   boost::asio::post(io_, [this, status, all = std::make_shared<std::vector<Waiting>>(std::move(finished))] {
     std::size_t appended = 0;

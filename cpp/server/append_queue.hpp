@@ -5,7 +5,7 @@
 // while some are away; and after many, no more for kGatherTime, because what travels together costs the engine much
 // less.
 //
-// Errors: overloaded, when so much waits that the engine must be too slow.
+// Errors: overloaded, when so much waits that the engine must be too slow, or there is no memory to send it.
 //
 // Thread safety: take and finish from any thread; push from the server's thread, where also `done` is called.
 #pragma once
@@ -57,6 +57,8 @@ class AppendQueue {
   // Nothing, or what finish() is called with, once.
   std::vector<Waiting> take();
   void finish(std::vector<Waiting> finished, const core::Status& status);
+  // The same where there is no memory to pack them, so that nothing was sent.
+  void refuse(std::vector<Waiting> refused);
 
  private:
   enum class State : std::uint8_t {

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 #include "core/channel.hpp"
@@ -79,6 +80,29 @@ bool AppendWire::send() {
   if (!connection_.is_open() || !is_lent()) return false;
   away_ = queue_.take();
   if (away_.empty()) return true;  // somebody who was woken before was faster
+  try {
+    pack();
+  } catch (const std::bad_alloc&) {
+    calls_.reset();
+    queue_.refuse(std::exchange(away_, {}));
+    return true;
+  }
+  if (!knows_all(*calls_)) {
+    const std::lock_guard guard(mutex_);
+    left_ = Left{std::exchange(away_, {}), std::exchange(calls_, nullptr)};
+    queue_.signal();
+    return true;
+  }
+  written_ = 0;
+  answered_ = answered_bytes_ = 0;
+  sent_at_ = Clock::now();
+  deadline_ = sent_at_ + answer_time_;
+  if (!timer_runs_) wait_for_deadline();
+  write();
+  return true;
+}
+
+void AppendWire::pack() {
   std::vector<core::Submission*> submissions;
   submissions.reserve(away_.size());
   for (const auto& one : away_) submissions.push_back(one.owned.submission.get());
@@ -88,21 +112,8 @@ bool AppendWire::send() {
         return gateway_.rule(app, channel);
       },
       core::new_epoch);
-  if (!knows_all(*calls_)) {
-    const std::lock_guard guard(mutex_);
-    left_ = Left{std::exchange(away_, {}), std::exchange(calls_, nullptr)};
-    queue_.signal();
-    return true;
-  }
   out_.clear();
-  written_ = 0;
-  answered_ = answered_bytes_ = 0;
   for (std::size_t call = 0; call < calls_->size(); ++call) out_.append(calls_->command(call));
-  sent_at_ = Clock::now();
-  deadline_ = sent_at_ + answer_time_;
-  if (!timer_runs_) wait_for_deadline();
-  write();
-  return true;
 }
 
 void AppendWire::wait_for_deadline() {

@@ -60,6 +60,8 @@ class AppendWire {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // Of what is away makes the calls and what is written. std::bad_alloc.
+  void pack();
   void wait_to_read();
   void wait_to_write();
   void wait_for_deadline();

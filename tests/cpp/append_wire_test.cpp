@@ -1,8 +1,31 @@
 // The server's thread and a Redis that says what a test wants.
 #include "server/append_wire.hpp"
 
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
 #include "core/resp.hpp"
 #include "server_fixture.hpp"
+
+namespace {
+
+// More bytes at a time are not to be had.
+std::atomic<std::size_t> most_bytes{SIZE_MAX};
+
+}  // namespace
+
+void* operator new(std::size_t bytes) {
+  void* place = bytes > most_bytes ? nullptr : std::malloc(bytes);
+  if (place == nullptr) throw std::bad_alloc();
+  return place;
+}
+void operator delete(void* place) noexcept {
+  std::free(place);
+}
+void operator delete(void* place, std::size_t) noexcept {
+  std::free(place);
+}
 
 namespace polyglot::server {
 namespace {
@@ -112,6 +135,29 @@ TEST_F(AppendWireTest, WhileSomethingIsAwayTheRestGathers) {
   say(kept(3) + kept(4));
   EXPECT_EQ(second.answer().status, 200);
   EXPECT_EQ(third.answer().status, 200);
+}
+
+TEST_F(AppendWireTest, WhatThereIsNoMemoryToPackIsRefusedAndTheRestGoesOn) {
+  lend();
+  Client first(port_);
+  first.send(publish_request("a"));
+  asked("\"offset\":");
+  Client second(port_);
+  const std::string large = R"({"type":"t","data":")" + std::string(50'000, 'x') + R"("})";
+  second.send(publish_request("a", large) + get("/alive"));
+  wait_until([this] { return server_->requests() == 2; }, "the other");
+  most_bytes = 40'000;
+  say(kept(2));
+  EXPECT_EQ(first.answer().status, 200);
+  const Answer refused = second.answer();
+  most_bytes = SIZE_MAX;
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_NE(refused.body.find("\"overloaded\""), std::string::npos) << refused.body;
+  EXPECT_EQ(second.answer().status, 200);
+  first.send(publish_request("a"));
+  asked("\"offset\":");
+  say(kept(3));
+  EXPECT_EQ(first.answer().status, 200);
 }
 
 TEST_F(AppendWireTest, AChannelThatIsNotListedIsLeftUnsent) {
