@@ -10,6 +10,7 @@ also takes SCRIPT_NAME from a header of whom it trusts, which `--forwarder-heade
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -163,7 +164,13 @@ class Application:
         self.falcon = gateway.create_app(
             engine,
             engine,
-            EventStreams(engine, self.hub, hold=engine.gateway.hold, count_delivered=engine.gateway.count_delivered),
+            EventStreams(
+                engine,
+                self.hub,
+                hold=engine.gateway.hold,
+                count_delivered=engine.gateway.count_delivered,
+                count_lag=partial(engine.gateway.count_time, "delivery"),
+            ),
             count_refused=engine.count_refused,
             count_response=engine.gateway.count_response,
             ready=self._reasons,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from datetime import datetime
 from typing import Self
 
 import structlog
@@ -28,6 +29,12 @@ _DOWN_SECONDS = 1.0
 CountDelivered = Callable[[str, int, int], None]
 """Told the app, the number of events and their bytes."""
 
+CountLag = Callable[[float], object]
+"""Told the seconds from an event's own time until a reader had it."""
+
+_TIME = b'"ts":"'
+_TIME_LENGTH = 27
+
 _log = structlog.get_logger("polyglot_gateway.realtime")
 
 
@@ -41,6 +48,7 @@ class EventStreams:
         heartbeat: float = HEARTBEAT_SECONDS,
         hold: Callable[[str, str], _core.Hold] | None = None,
         count_delivered: CountDelivered = lambda app, events, size: None,
+        count_lag: CountLag = lambda seconds: None,
     ) -> None:
         """Read from `engine` when `hub` says so.
 
@@ -50,12 +58,14 @@ class EventStreams:
             heartbeat: Seconds without an event after which a comment is written.
             hold: As `Gateway.hold`: counts what is open. None: nothing is counted.
             count_delivered: Told of each page that a reader has taken.
+            count_lag: Told of the oldest event of each, once the reader has caught up with history.
         """
         self._engine = engine
         self._hub = hub
         self._heartbeat = heartbeat
         self._hold = hold
         self._count_delivered = count_delivered
+        self._count_lag = count_lag
 
     def open(
         self,
@@ -95,7 +105,16 @@ class EventStreams:
             raise
         start = position(epoch or page.epoch, page.offset if since is None else since)
         return EventStream(
-            self._engine, self._hub, self._heartbeat, self._count_delivered, subscription, start, page, holds, allowed
+            self._engine,
+            self._hub,
+            self._heartbeat,
+            self._count_delivered,
+            self._count_lag,
+            subscription,
+            start,
+            page,
+            holds,
+            allowed,
         )
 
     def _take_holds(self, app: str) -> list[_core.Hold]:
@@ -119,6 +138,7 @@ class EventStream:
         hub: Hub,
         heartbeat: float,
         count_delivered: CountDelivered,
+        count_lag: CountLag,
         subscription: Subscription,
         start: bytes,
         page: Page,
@@ -129,6 +149,7 @@ class EventStream:
         self._hub = hub
         self._heartbeat = heartbeat
         self._count_delivered = count_delivered
+        self._count_lag = count_lag
         self._subscription = subscription
         self._holds = holds
         self._allowed = allowed
@@ -151,16 +172,21 @@ class EventStream:
         yield from self._send(b"retry: %d\nid: %s\n\n" % (RETRY_MILLISECONDS, start))
         app, channel = self._subscription.key
         news = self._subscription.news
-        down = False
+        down = caught_up = False
         while not self._hub.draining and self._allowed():
             epoch, offset = page.epoch, page.offset
             if page.gap is not None or page.events:
                 blocks, events = page_blocks(page), len(page.events)
+                oldest = time_of(page.events[0][1]) if caught_up and page.events else None
                 del page  # while the reader takes its time, its events are in memory once
                 yield from self._send(blocks)
                 self._count_delivered(app, events, len(blocks))
-            elif not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
-                yield from self._send(b":\n\n")
+                if oldest is not None:
+                    self._count_lag(max(0.0, time.time() - oldest))  # the clock is that of another host, with Redis
+            else:
+                caught_up = True
+                if not news.wait(min(self._heartbeat, _DOWN_SECONDS) if down else self._heartbeat):
+                    yield from self._send(b":\n\n")
             news.clear()
             try:
                 page = self._engine.read(app, channel, offset, epoch, _PAGE)
@@ -190,6 +216,12 @@ def _release(holds: Sequence[_core.Hold]) -> None:
 def position(epoch: str, offset: int) -> bytes:
     """Write a position as it stands in `id` and `Last-Event-ID`."""
     return b"%s:%d" % (epoch.encode(), offset)
+
+
+def time_of(envelope: bytes) -> float:
+    """When the event was made, in seconds since 1970: its `ts`, which stands behind the data (core/envelope.hpp)."""
+    begin = envelope.rindex(_TIME) + len(_TIME)
+    return datetime.fromisoformat(envelope[begin : begin + _TIME_LENGTH].decode()).timestamp()
 
 
 def page_blocks(page: Page) -> bytes:

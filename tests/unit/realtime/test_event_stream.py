@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -63,6 +64,26 @@ def test_what_a_reader_has_taken_is_counted(engine: EmbeddedEngine, hub: Hub, pu
     next(stream)
     events = blocks.count(b"data: ")
     assert counted[0] == ("demo", events, len(blocks))
+
+
+def test_what_a_reader_did_not_catch_up_with_has_its_lag_counted(
+    engine: EmbeddedEngine, hub: Hub, publish: Callable[..., str]
+) -> None:
+    lags: list[float] = []
+    publish("past")
+    began = time.time()
+    stream = EventStreams(engine, hub, heartbeat=0.01, count_lag=lags.append).open("demo", "room", since=0)
+    next(stream)
+    assert b"past" in next(stream)
+    assert next(stream) == b":\n\n"
+    assert lags == []
+    publish({"ts": '"ts":"1970-01-01T00:00:00.000000Z"'})
+    while b"1970" not in next(stream):
+        pass
+    assert lags == []  # it may still be on its way
+    next(stream)
+    (lag,) = lags
+    assert 0 <= lag <= time.time() - began
 
 
 def test_a_stream_ends_before_the_first_event_that_is_not_allowed(
