@@ -1,7 +1,9 @@
 """Two native servers with one Redis between them, each as in a worker of its own; beside gevent's loop runs its bus."""
 
+import contextlib
 import os
 import socket
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +102,29 @@ def workers(tmp_path: Path, redis: RedisServer) -> Iterator[list[Worker]]:
         worker.stop()
 
 
+@contextlib.contextmanager
+def hangs_up(redis: RedisServer) -> Iterator[list[None]]:
+    """Takes connections in the place of a Redis that is gone, and ends them at once; counts them."""
+    path = Path(redis.url.removeprefix("unix://"))
+    path.unlink()
+    tries: list[None] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # of the end
+                while True:
+                    listener.accept()[0].close()
+                    tries.append(None)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        yield tries
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
 def beside(work: Callable[[], Any]) -> Any:
     """Do it in a thread while gevent's loop goes on."""
     return gevent.get_hub().threadpool.apply(work)
@@ -159,8 +184,10 @@ def test_what_was_said_while_redis_was_gone_is_caught_up_with(workers: list[Work
 def test_it_is_said_once_that_redis_is_gone(workers: list[Worker], redis: RedisServer, logged: list[Any]) -> None:
     wait_until(lambda: redis.client.pubsub_shardnumsub("presence")[0][1] == 2)
     redis.kill()
-    wait_until(lambda: len(logged) >= 2)
-    gevent.sleep(1.5)  # for more to be said
+    with hangs_up(redis) as tries:
+        wait_until(lambda: len(logged) >= 2)
+        said = len(tries)
+        wait_until(lambda: len(tries) >= said + 8)  # which all fail, and there is nothing more to be said
     assert [entry["event"] for entry in logged] == ["presence does not reach the other workers"] * len(workers)
     assert all("Redis" in entry["reason"] for entry in logged)
 
