@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any
 
 from tests.followers import KINDS, Follower, Place, SocketFollower, StreamFollower
@@ -73,7 +74,7 @@ class Ledger:
                 self.failures.append(f"{place}: {data} in the place of {expected}")
 
 
-class Worker(threading.Thread):
+class Worker(threading.Thread, ABC):
     """Does one thing again and again until all are told to stop; a lost connection is what it has to live with."""
 
     def __init__(self, gateway: Gateway, ledger: Ledger, stop: threading.Event) -> None:
@@ -96,8 +97,8 @@ class Worker(threading.Thread):
                 self.ledger.fail(f"{self.name}: {error!r}")
                 return
 
-    def turn(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def turn(self) -> None: ...
 
     def lost(self) -> None:
         """The connection is gone."""

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ CLIENTS = 4
 GRACE = 10
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     """Publishes numbered events until the gateway is gone; `acks` has what it was told of each, in order."""
 
     def __init__(self, gateway: Gateway, name: str) -> None:
@@ -38,9 +39,9 @@ class Client(threading.Thread):
         except Exception as error:
             self.failure = f"{self.name} at {time.monotonic():.2f}: {error!r}"
 
+    @abstractmethod
     def publish(self, data: Any) -> bool:
         """Publish; False when the gateway is gone."""
-        raise NotImplementedError
 
 
 class HttpClient(Client):
