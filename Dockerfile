@@ -14,9 +14,9 @@ COPY python python
 # The environment gets no pip: nothing is to be installed into it later. What it holds, the wheels decide.
 # hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip wheel --wheel-dir /wheels '.[grpc]' \
+    pip wheel --wheel-dir /wheels '.[grpc,otel]' \
  && python -m venv --without-pip /opt/polyglot \
- && pip --python /opt/polyglot/bin/python install --no-index --find-links /wheels 'polyglot-gateway[grpc]'
+ && pip --python /opt/polyglot/bin/python install --no-index --find-links /wheels 'polyglot-gateway[grpc,otel]'
 
 FROM python:3.12-slim-bookworm AS runtime
 LABEL org.opencontainers.image.licenses="MIT" \

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -31,6 +32,7 @@ class ProcessorService:
         workers: int = 1,
         http_port: int | None = None,
         grpc_port: int | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         """Start it. `function`: module:name, in the folder or where Python finds it; None is the default function."""
         self.folder = folder
@@ -40,7 +42,9 @@ class ProcessorService:
         command = [*POLYGLOT, "processor", "--http", str(self.http_port), "--grpc", str(self.grpc_port)]
         command += ["--workers", str(workers), *(["--function", function] if function else [])]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, **(environment or {})}, stdout=log, stderr=subprocess.STDOUT
+            )
         self._workers = workers
 
     @property

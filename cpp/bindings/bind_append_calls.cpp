@@ -90,6 +90,8 @@ void bind_append_calls(py::module_& module) {
                                                       [kept = py::object(submissions)](const core::Status&) {});
            }),
            "gateway"_a, "layout"_a, "submissions"_a)
+      .def("__len__", [](OpenAppendCalls& open) { return open.get().event_count(); })
+      .def("traceparents", [](OpenAppendCalls& open) { return open.get().traceparents(); })
       .def("commands",
            [](OpenAppendCalls& open) {
              const core::AppendCalls& calls = open.get();

@@ -131,6 +131,7 @@ std::int64_t RedisLayout::lifetime_ms(const ChannelRule& rule) const {
 void AppendCalls::gather(const RedisLayout& layout, std::span<Submission* const> submissions) {
   std::unordered_map<Place, Call*, PlaceHash> open_calls;
   for (Submission* submission : submissions) {
+    if (!submission->traceparent().empty()) traceparents_.push_back(submission->traceparent());
     for (Append& append : submission->appends()) {
       Call*& open = open_calls[{append.app, append.channel}];
       if (open == nullptr || open->appends.size() == kMostEvents || open->bytes >= kMostBytes) {
@@ -141,6 +142,12 @@ void AppendCalls::gather(const RedisLayout& layout, std::span<Submission* const>
       open->bytes += append.envelope.size();
     }
   }
+}
+
+std::size_t AppendCalls::event_count() const {
+  std::size_t count = 0;
+  for (const Call& call : calls_) count += call.appends.size();
+  return count;
 }
 
 void AppendCalls::pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch) {

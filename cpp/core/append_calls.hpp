@@ -52,6 +52,10 @@ class AppendCalls {
   }
 
   std::size_t size() const { return calls_.size(); }
+  // Of all calls.
+  std::size_t event_count() const;
+  // Of the submissions that have one, as they were sent.
+  const std::vector<std::string_view>& traceparents() const { return traceparents_; }
   std::string_view app(std::size_t call) const { return calls_[call].app; }
   std::string_view channel(std::size_t call) const { return calls_[call].channel; }
   const std::string& stream(std::size_t call) const { return calls_[call].stream; }
@@ -93,6 +97,7 @@ class AppendCalls {
   static void pack(const RedisLayout& layout, Call& call, const ChannelRule& rule, std::uint64_t new_epoch);
 
   std::deque<Call> calls_;
+  std::vector<std::string_view> traceparents_;
 };
 
 }  // namespace polyglot::core

@@ -60,7 +60,7 @@ struct Sender {
   std::string_view idempotency_key = {};  // empty: none; at most kMaxIdempotencyKey bytes
   std::string_view source_ip = {};
   std::string_view user_id = {};
-  std::string_view traceparent = {};  // W3C Trace Context, checked; only the processor is told of it
+  std::string_view traceparent = {};  // W3C Trace Context, checked; of no effect here
 };
 
 // What a reader of history may ask for.

@@ -412,6 +412,12 @@ class AppendCalls:
     def __init__(self, gateway: Gateway, layout: RedisLayout, submissions: list[Submission]) -> None:
         """The list must not change from now on."""
 
+    def __len__(self) -> int:
+        """Events in all calls."""
+
+    def traceparents(self) -> list[str]:
+        """Of the requests that have one, as they were sent."""
+
     def commands(self) -> list[tuple[str, bytes]]:
         """The key and the packed command of each call."""
 

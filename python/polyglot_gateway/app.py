@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from polyglot_gateway import _core, gateway
+from polyglot_gateway.calls import Observe
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.spool_file import waiting
 from polyglot_gateway.gateway.jwks import KeySet
@@ -35,12 +36,31 @@ from polyglot_gateway.settings import Settings, load_settings
 if TYPE_CHECKING:
     from polyglot_gateway.engine.redis import RedisEngine
     from polyglot_gateway.engine.redis_spool import Spool
+    from polyglot_gateway.ops.spans import Spans
 
 _log = structlog.get_logger("polyglot_gateway.app")
 
 
-def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
+def open_spans(settings: Settings) -> Spans | None:
+    """Begin to make spans in the process that does what they tell of; None when the settings ask for none.
+
+    Raises:
+        SettingsError: OpenTelemetry's own variables are wrong.
+    """
+    if settings.traces == "off":
+        return None
+    # It has a thread, which would not survive a fork, and imports ssl, which gevent wants to patch first.
+    from polyglot_gateway.ops.spans import Spans  # noqa: PLC0415
+
+    return Spans("polyglot-gateway", _core.__version__)
+
+
+def open_engine(settings: Settings, observe: Observe | None = None) -> EmbeddedEngine | RedisEngine:
     """Open the engine that the settings ask for, with their apps, keys and rules.
+
+    Args:
+        settings: Say which, and how.
+        observe: Watches what is sent to append events.
 
     Raises:
         StorageError: The data folder cannot be used.
@@ -66,11 +86,16 @@ def open_engine(settings: Settings) -> EmbeddedEngine | RedisEngine:
         history_size=settings.history_size,
         seconds=settings.redis_ttl,
         spool=_spool_of(settings, engine),
+        observe=observe,
     )
 
 
-def open_processor(settings: Settings) -> Processor | None:
+def open_processor(settings: Settings, observe: Observe | None = None) -> Processor | None:
     """Open the processor that the settings ask for, in the process that uses it; None when nothing is to be called.
+
+    Args:
+        settings: Say which, and how.
+        observe: Watches each batch that is sent.
 
     Raises:
         SettingsError: The function cannot be imported, or gRPC is not installed.
@@ -91,6 +116,7 @@ def open_processor(settings: Settings) -> Processor | None:
         pool_size=settings.processor_pool_size,
         timeout=settings.processor_timeout,
         breaker=settings.use_circuit_breaker,
+        observe=observe,
     )
 
 
@@ -122,8 +148,8 @@ class Application:
         """Open everything.
 
         Raises:
-            SettingsError: A function that the settings name cannot be imported, a key set cannot be read, or gRPC is
-                not installed.
+            SettingsError: A function that the settings name cannot be imported, a key set cannot be read, gRPC is not
+                installed, or OpenTelemetry's own variables are wrong.
             StorageError: The data folder cannot be used.
         """
         self.settings = settings
@@ -136,8 +162,10 @@ class Application:
             issuer=settings.jwt_issuer or "",
             audience=settings.jwt_audience or "",
         )
-        processor = open_processor(settings)
-        self.engine = engine = open_engine(settings)
+        self._spans = open_spans(settings)
+        observe = self._spans.observe if self._spans else None
+        processor = open_processor(settings, observe)
+        self.engine = engine = open_engine(settings, observe)
         self.processor = (
             None
             if processor is None
@@ -185,6 +213,10 @@ class Application:
             trusted_proxies=settings.trusted_proxies,
             console=settings.console,
         )
+        if self._spans:
+            from polyglot_gateway.gateway.request_spans import RequestSpans  # noqa: PLC0415
+
+            self.falcon.add_middleware(RequestSpans(self._spans.tracer))
         self._exposition = Metrics(
             engine, version=_core.__version__, ready=self._reasons, is_native=lambda: self._native
         ).exposition
@@ -247,13 +279,15 @@ class Application:
         self.hub.drain()
 
     def close(self) -> None:
-        """Drain, then let go of the processor and the history. Idempotent."""
+        """Drain, then let go of the processor and the history, and send the spans that are left. Idempotent."""
         self.hub.close()
         if self._keys:
             self._keys.close()
         if self.processor is not None:
             self.processor.close()
         self.engine.close()
+        if self._spans:
+            self._spans.close()
 
     def _reasons(self) -> list[str]:
         """Why requests should not be sent here."""

@@ -51,6 +51,7 @@ from polyglot_gateway.settings_apps import (
 from polyglot_gateway.settings_processor import ProcessorSettings
 from polyglot_gateway.settings_redis import RedisSettings
 from polyglot_gateway.settings_tokens import TokenSettings, is_loopback
+from polyglot_gateway.settings_traces import TraceSettings
 
 __all__ = ["AppSettings", "KeySettings", "RuleSettings", "Scope", "Settings", "load_settings"]
 
@@ -115,7 +116,7 @@ class _DotEnvSource(_EnvironmentSource, DotEnvSettingsSource):
     """The file `.env`, read by the rules of the environment."""
 
 
-class Settings(TokenSettings, ProcessorSettings, RedisSettings):
+class Settings(TraceSettings, TokenSettings, ProcessorSettings, RedisSettings):
     """Every setting, checked. Make it with `load_settings`, which reports what is wrong as a SettingsError."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid")
@@ -191,6 +192,7 @@ class Settings(TokenSettings, ProcessorSettings, RedisSettings):
     def _wrong_together(self) -> list[str]:
         """What no field can know alone, one line each."""
         wrong = too_long_histories(self.apps, self.history_size) + self.wrong_redis() + self.wrong_processor()
+        wrong += self.wrong_traces()
         if "*" in self.apps and self.apps["*"].keys:
             wrong.append("apps.*.keys: not allowed; only rules may stand there")
         if self.polyglot_env == "prod" and not any(app.keys for app in self.apps.values()):

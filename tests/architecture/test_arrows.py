@@ -14,29 +14,41 @@ MAY_USE = {
     "errors": set(),
     "arbiter": set(),
     "several_hosts": set(),
-    "settings": {"errors", "_core", "settings_apps", "settings_processor", "settings_redis", "settings_tokens"},
+    "calls": set(),
+    "settings": {
+        "errors",
+        "_core",
+        "settings_apps",
+        "settings_processor",
+        "settings_redis",
+        "settings_tokens",
+        "settings_traces",
+    },
     "settings_processor": {"settings_apps", "processor.address"},
     "settings_redis": {"settings_apps", "several_hosts"},
     "settings_tokens": {"settings_apps"},
+    "settings_traces": set(),
     "settings_apps": {"errors", "_core"},
-    "engine": {"errors", "_core", "several_hosts"},
+    "engine": {"errors", "_core", "calls", "several_hosts"},
     "analytics": {"engine.base"},
     "console": set(),
     "loading": {"errors"},
-    "processor": {"arbiter", "errors", "_core", "loading", "engine.preparing"},
+    "processor": {"arbiter", "errors", "_core", "calls", "loading", "engine.preparing"},
     "gateway": {"errors", "_core", "analytics", "console", "engine.base", "processor.base"},
     "realtime": {"errors", "_core", "engine.base", "processor.base"},
-    "ops": {"errors", "_core", "engine.base", "processor.base"},
+    "ops": {"errors", "_core", "calls", "engine.base", "processor.base"},
     "server": {"arbiter", "errors", "_core", "settings", "app", "ops", "gateway.tokens", "engine", "processor"},
     "cli": {
         "errors",
         "_core",
         "settings",
         "settings_apps",
+        "settings_traces",
         "server",
         "app",
         "engine.redis_link",
         "ops.logs",
+        "ops.spans",
         "processor",
     },
 }
@@ -94,6 +106,15 @@ def test_only_modules_named_after_it_import_grpc(path: Path) -> None:
     for name in imports_of(path):
         if name.split(".")[0] in ("grpc", "grpc_health", "grpc_reflection", "google") or "_pb2" in name:
             assert "grpc" in module, f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("path", python_modules(), ids=module_name)
+def test_only_modules_named_after_spans_import_opentelemetry(path: Path) -> None:
+    # As above, and it costs nothing where there are no spans: these modules are imported when they are asked for.
+    module = module_name(path)
+    for name in imports_of(path):
+        if name.split(".")[0] == "opentelemetry":
+            assert module.endswith("spans"), f"{module} must not import {name}"
 
 
 @pytest.mark.parametrize("path", python_modules(), ids=module_name)

@@ -17,6 +17,8 @@ TESTED_ELSEWHERE = {
     "server/elsewhere": "joins what is tested by itself; tests/e2e/test_redis.py runs it",
     "processor/base": "a contract; tests/contract holds processors to it",
     "processor/service_master": "forks and listens; tests/e2e/test_processor_service.py runs it",
+    "processor/traced": "a span for each batch; tests/e2e/test_spans.py has both protocols",
+    "calls": "protocols without logic",
     "processor/judging": "between the processor and the core; tests/contract/server with a processor",
     "arbiter": "forks; tests/e2e/test_processor_settings.py has several workers fail at their start",
     "errors": "classes without logic; tests/contract and tests/unit/gateway/test_problems.py raise them",

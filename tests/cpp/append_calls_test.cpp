@@ -33,8 +33,9 @@ std::vector<std::string> arguments_of(std::string_view packed) {
 
 class AppendCallsTest : public GatewayTest {
  protected:
-  Submission& submit(std::string_view channel, std::string_view key = {}) {
-    submissions_.push_back(taken(gateway_->prepare("app", channel, R"({"type":"t","data":1})", {key})));
+  Submission& submit(std::string_view channel, std::string_view key = {}, std::string_view traceparent = {}) {
+    const Sender sender{key, {}, {}, traceparent};
+    submissions_.push_back(taken(gateway_->prepare("app", channel, R"({"type":"t","data":1})", sender)));
     all_.push_back(submissions_.back().get());
     return *submissions_.back();
   }
@@ -82,6 +83,16 @@ TEST_F(AppendCallsTest, EventsOfOneChannelGoTogether) {
           "FCALL", "append_it", "2", "pre:{app:a}", "pre:{app:a}:key:" + std::string(key, sizeof(key)), "77", "500",
           "60000", "5000", "2", "1", std::to_string(plain.time), events(plain), "1", std::to_string(keyed.time),
           events(keyed), "2", std::string(event, sizeof(event)) + ":" + id + ":" + std::to_string(keyed.time)}));
+}
+
+TEST_F(AppendCallsTest, TellsHowManyEventsAndOfWhichTraces) {
+  EXPECT_EQ(calls().event_count(), 0U);
+  submit("a", {}, "first");
+  submit("b");
+  submit("a", {}, "second");
+  const AppendCalls made = calls();
+  EXPECT_EQ(made.event_count(), 3U);
+  EXPECT_EQ(made.traceparents(), (std::vector<std::string_view>{"first", "second"}));
 }
 
 TEST_F(AppendCallsTest, TheRuleMayKeepThemLonger) {

@@ -298,6 +298,19 @@ def test_without_the_extra_grpc_it_says_what_to_install(tmp_path):
     assert line.endswith("pip install 'polyglot-gateway[grpc]'")
 
 
+def test_without_the_extra_otel_it_says_what_to_install(tmp_path):
+    # A package of this name that has nothing in it goes before the real one.
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry" / "__init__.py").touch()
+    line = said(tmp_path, "--traces", "otlp", PYTHONPATH=str(tmp_path))
+    assert line.startswith("polyglot: traces: OpenTelemetry cannot be used")
+    assert line.endswith("pip install 'polyglot-gateway[otel]'")
+
+
+def test_another_kind_of_traces_is_told_in_one_line(tmp_path):
+    assert said(tmp_path, "--traces", "jaeger") == "polyglot: traces: 'jaeger': must be off or otlp"
+
+
 # Documents and examples
 
 

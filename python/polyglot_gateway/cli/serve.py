@@ -81,6 +81,9 @@ def serve(
     log_format: Annotated[
         str | None, typer.Option(help="console or json.", show_default="console in dev, json in prod")
     ] = None,
+    traces: Annotated[
+        str | None, typer.Option(help="off, or otlp: spans go to OpenTelemetry's collector.", show_default="off")
+    ] = None,
     graceful_timeout: Annotated[
         int | None, typer.Option(help="Seconds that SIGTERM waits for requests.", show_default="30")
     ] = None,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from polyglot_gateway import _core
+from polyglot_gateway.calls import Observe
 from polyglot_gateway.engine.base import ChannelInfo, Columns, Engine, Page
 from polyglot_gateway.engine.embedded import EmbeddedEngine
 from polyglot_gateway.engine.preparing import PreparingPublisher
@@ -49,6 +50,7 @@ class RedisEngine(PreparingPublisher):
         history_size: int = 1000,
         seconds: float = 604_800.0,
         spool: Spool | None = None,
+        observe: Observe | None = None,
     ) -> None:
         """Make the engine; Redis is first asked when it is needed.
 
@@ -59,6 +61,7 @@ class RedisEngine(PreparingPublisher):
             history_size: Most events kept per channel.
             seconds: How long a channel is kept after its last event.
             spool: Where events wait while Redis does not answer; it is closed with this one. None: they are refused.
+            observe: Watches what is sent to append events.
 
         Raises:
             ValueError: The URL is not one of Redis.
@@ -84,7 +87,7 @@ class RedisEngine(PreparingPublisher):
             prefix=prefix, function=f"{LIBRARY}_append", history_size=history_size, keep_ms=int(seconds * 1000)
         )
         self._reader = RedisReader(self._link, self._keys, self.gateway, layout)
-        self.appender = RedisAppender(self._link, self._keys, self.gateway, layout, spool)
+        self.appender = RedisAppender(self._link, self._keys, self.gateway, layout, spool, observe)
         self.append = self.appender.append
         self._mirror: RedisMirror | None = None
         self._spool = spool

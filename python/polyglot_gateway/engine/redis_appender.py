@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from polyglot_gateway import _core
+from polyglot_gateway.calls import Observe
 from polyglot_gateway.engine.base import Place
 from polyglot_gateway.engine.redis_keys import RedisKeys
-from polyglot_gateway.engine.redis_link import Command, Lent, RedisLink, refused
+from polyglot_gateway.engine.redis_link import LIBRARY, Command, Lent, RedisLink, refused
 from polyglot_gateway.engine.redis_nodes import ANSWER_SECONDS, CONNECT_SECONDS
 from polyglot_gateway.engine.redis_wire import NotServing, answers_in
 from polyglot_gateway.errors import EngineDown, EngineUnavailable
@@ -52,11 +53,15 @@ class RedisAppender:
         gateway: _core.Gateway,
         layout: _core.RedisLayout,
         spool: Spool | None = None,
+        observe: Observe | None = None,
     ) -> None:
         """Use the link; the rules of `gateway` say what is kept of a channel.
 
-        With a spool, events wait there while Redis does not answer.
+        With a spool, events wait there while Redis does not answer. `observe` watches what is sent, and so that it sees
+        all of it, the server's thread is lent nothing.
         """
+        self._observe = observe
+        self._ask = self._send_calls if observe is None else self._send_observed
         self._spool = spool
         self._link = link
         self._keys = keys
@@ -141,7 +146,7 @@ class RedisAppender:
             EngineDown: Redis does not answer.
         """
         self._revoke = revoke
-        self._lent = self._link.lend()
+        self._lent = self._link.lend() if self._observe is None else None
         if self._is_behind():  # also since that connection was asked for
             self.take_back()
         return None if self._lent is None else self._lent.wire.fileno()
@@ -198,7 +203,7 @@ class RedisAppender:
         channels = calls.channels()
         unlisted = self._unlisted(channels)
         began = time.monotonic()
-        answers = self._link.send_packed(calls.commands(), self._answered(calls))
+        answers = self._ask(calls)
         self._gateway.count_time("append", time.monotonic() - began)
         unknown: dict[int, tuple[Place, EngineDown]] = {}
         for place, answer in enumerate(answers):
@@ -213,6 +218,21 @@ class RedisAppender:
             self._revoke()  # the thread would go on asking a Redis in whose place another may be
         self._list(unlisted | self._born(channels, answers))
         return unknown
+
+    def _send_calls(self, calls: _core.AppendCalls) -> list[Any]:
+        return self._link.send_packed(calls.commands(), self._answered(calls))
+
+    def _send_observed(self, calls: _core.AppendCalls) -> list[Any]:
+        assert self._observe is not None
+        commands = len(calls.channels())
+        facts: dict[str, str | int] = {"events": len(calls), "db.system.name": "redis", "db.operation.name": "FCALL"}
+        if commands > 1:  # the convention has it so
+            facts["db.operation.batch.size"] = commands
+        with self._observe(f"FCALL {LIBRARY}_append", facts, calls.traceparents()) as call:
+            answers = self._send_calls(calls)
+            for error in [answer for answer in answers if isinstance(answer, ResponseError)][:1]:
+                call.failed(refused(error).code, refused(error).message)
+            return answers
 
     def _answered(self, calls: _core.AppendCalls) -> list[Any]:
         """What the server's thread was answered before it left the calls to us."""

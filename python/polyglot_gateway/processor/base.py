@@ -25,6 +25,7 @@ a verdict of a known kind for each event, by its id and in order. Then no event 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -86,6 +87,12 @@ def replace(data: Any) -> Verdict:
 def reject(reason: str) -> Verdict:
     """Do not keep the event."""
     return Verdict("reject", reason=reason)
+
+
+def verdict_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many of each kind, as spans say it: accepted, replaced, rejected."""
+    kinds = Counter(verdict.kind for verdict in verdicts)
+    return {"accepted": kinds["accept"], "replaced": kinds["replace"], "rejected": kinds["reject"]}
 
 
 Function = Callable[[Sequence[Event]], Sequence[Verdict]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeVar
 
 from polyglot_gateway.errors import ProcessorUnavailable
@@ -11,6 +12,8 @@ from polyglot_gateway.processor.base import BATCH_BYTES, MOST_EVENTS, Event, Ver
 
 _BESIDE_DATA = 1024
 """Bytes of an event that are not counted: all but its data and user have 622 at most, and JSON puts 100 around them."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _Answer = TypeVar("_Answer")
 
@@ -30,12 +33,13 @@ class Endpoint(Protocol):
     """As messages have it: without what is secret in a URL."""
     protocol: Literal["http", "grpc"]
 
-    def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
+    def ask(self, events: Sequence[Event], seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> list[Verdict]:
         """Send one batch and return one verdict for each event, in order.
 
         Args:
             events: One of those that `batches` makes.
             seconds: Time for all of it, above 0. At most half of it goes into reaching the endpoint.
+            headers: Sent along, with names in small letters; over gRPC they are metadata.
 
         Raises:
             Busy, Unreached: The batch has certainly not reached the processor.

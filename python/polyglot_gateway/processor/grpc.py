@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import grpc
@@ -15,7 +15,7 @@ from polyglot_gateway._core import read_verdicts, write_events
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
-from polyglot_gateway.processor.endpoint import Busy, Unreached, closed, late, verdicts_on
+from polyglot_gateway.processor.endpoint import NO_HEADERS, Busy, Unreached, closed, late, verdicts_on
 from polyglot_gateway.processor.proto.processor_pb2 import DESCRIPTOR
 
 _METHOD = f"/{DESCRIPTOR.services_by_name['Processor'].full_name}/ProcessBatch"
@@ -60,11 +60,11 @@ class GrpcEndpoint:
         calls: list[Callable[..., bytes]] = [channel.unary_unary(_METHOD) for channel in self._channels]
         self._next_call = itertools.cycle(calls)
 
-    def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
+    def ask(self, events: Sequence[Event], seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
         batch = write_events(events)
         try:
-            answer = next(self._next_call)(batch, timeout=seconds, metadata=self._metadata)
+            answer = next(self._next_call)(batch, timeout=seconds, metadata=(*self._metadata, *headers.items()))
         except grpc.RpcError as error:
             raise self._unavailable(error, seconds) from error
         except ValueError as error:  # the channels are closed

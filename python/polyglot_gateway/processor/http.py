@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Literal
 
@@ -21,7 +21,7 @@ from urllib3.exceptions import (
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
-from polyglot_gateway.processor.endpoint import Unreached, closed, late, verdicts_on
+from polyglot_gateway.processor.endpoint import NO_HEADERS, Unreached, closed, late, verdicts_on
 from polyglot_gateway.processor.http_pool import Pool, TlsPool
 from polyglot_gateway.processor.json_wire import read_verdicts, write_events
 
@@ -54,12 +54,12 @@ class HttpEndpoint:
         kind = TlsPool if address.scheme == "https" else Pool
         self._pool = kind(address.host, address.port, maxsize=pool_size, headers=headers, retries=False)
 
-    def ask(self, events: Sequence[Event], seconds: float) -> list[Verdict]:
+    def ask(self, events: Sequence[Event], seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> list[Verdict]:
         """As `Endpoint` has it; Unreached or ProcessorUnavailable."""
         body = write_events(events)
         try:
             with _interrupted_after(seconds):
-                answer = self._exchange(body, seconds)
+                answer = self._exchange(body, seconds, headers)
         except ClosedPoolError as error:
             raise closed(self.name) from error
         except (NewConnectionError, ConnectTimeoutError) as error:
@@ -76,17 +76,18 @@ class HttpEndpoint:
         """Close its connections. Idempotent."""
         self._pool.close()
 
-    def _exchange(self, body: bytes, seconds: float) -> bytes:
+    def _exchange(self, body: bytes, seconds: float, more: Mapping[str, str]) -> bytes:
         limits = urllib3.Timeout(total=seconds, connect=seconds / 2)
+        headers = {**self._pool.headers, **more} if more else None  # its own
         response = self._pool.urlopen(
-            "POST", self._path, body, timeout=limits, preload_content=False, decode_content=False
+            "POST", self._path, body, headers, timeout=limits, preload_content=False, decode_content=False
         )
         try:
             if response.status != 200:
                 raise ProcessorUnavailable(f"The processor at {self.name} answered with HTTP {response.status}.")
             answer = b""
-            while len(answer) <= MOST_BYTES and (more := response.read(MOST_BYTES + 1 - len(answer))):
-                answer += more
+            while len(answer) <= MOST_BYTES and (part := response.read(MOST_BYTES + 1 - len(answer))):
+                answer += part
             if len(answer) > MOST_BYTES:
                 raise ProcessorUnavailable(f"The processor at {self.name} answered more than {MOST_BYTES} bytes.")
             return answer

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from polyglot_gateway.calls import Observe
 from polyglot_gateway.processor.address import Address, parse_address, why_not_together
 from polyglot_gateway.processor.breaker import Breaker
 from polyglot_gateway.processor.endpoint import Endpoint
 from polyglot_gateway.processor.grpc_extra import require_grpc
 from polyglot_gateway.processor.http import HttpEndpoint
 from polyglot_gateway.processor.remote import Instance, RemoteProcessor, Way
+from polyglot_gateway.processor.traced import TracedEndpoint
 
 
 def open_processor(
@@ -24,6 +26,7 @@ def open_processor(
     breaker: bool = True,
     breaker_failures: int = 5,
     breaker_seconds: float = 30.0,
+    observe: Observe | None = None,
 ) -> RemoteProcessor:
     """Return the processor at these URLs; nothing is connected yet. To be called by the process that uses it.
 
@@ -36,6 +39,7 @@ def open_processor(
         breaker: Whether an endpoint that keeps failing is left alone for a while.
         breaker_failures: So many in a row.
         breaker_seconds: For so long.
+        observe: Watches each batch that is sent.
 
     Raises:
         ValueError: An argument is not one that it can be.
@@ -54,6 +58,8 @@ def open_processor(
         _refuse("grpc_port must be a port, 1 to 65535", not 1 <= grpc_port <= 65535)
 
     def way(endpoint: Endpoint) -> Way:
+        if observe is not None:
+            endpoint = TracedEndpoint(endpoint, observe)
         return Way(endpoint, Breaker(breaker_failures, breaker_seconds, enabled=breaker), pool_size)
 
     def instance(address: Address) -> Instance:

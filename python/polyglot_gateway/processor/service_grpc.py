@@ -70,6 +70,10 @@ class GrpcServer:
         return self._server.stop(seconds)
 
 
+def _headers(context: grpc.ServicerContext) -> dict[str, str]:
+    return {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
+
+
 class _Health(health.HealthServicer):
     """Health, whose watchers hold up no end."""
 
@@ -167,7 +171,7 @@ class _Processor(processor_pb2_grpc.ProcessorServicer):
     ) -> processor_pb2.Verdicts:
         events = read_events(messages)
         try:
-            verdicts = self._service.process(events, "grpc")
+            verdicts = self._service.process(events, "grpc", lambda: _headers(context))
         except RequestError as error:
             self._refuse(context, error.code, error.message)
         except ProcessorUnavailable as error:

@@ -42,7 +42,7 @@ class _Process:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         event = read_event(_body(req))
-        (verdict,) = self._service.process([event], "http")
+        (verdict,) = self._service.process([event], "http", lambda: req.headers_lower)
         resp.data = write_verdict(event, verdict)
 
 
@@ -52,7 +52,7 @@ class _ProcessBatch:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         events = read_events(_body(req))
-        resp.data = write_verdicts(events, self._service.process(events, "http"))
+        resp.data = write_verdicts(events, self._service.process(events, "http", lambda: req.headers_lower))
 
 
 class _Health:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from polyglot_gateway.arbiter import HaltingArbiter
+from polyglot_gateway.calls import Serve
 from polyglot_gateway.errors import GatewayError, SettingsError
 from polyglot_gateway.loading import load_function
 from polyglot_gateway.processor.grpc_extra import require_grpc
@@ -48,6 +50,19 @@ class Options(NamedTuple):
     workers: int
     logger: type
     """gunicorn's logger class."""
+    open_spans: Callable[[], Spans] | None = None
+    """Called in each worker, after the fork; None makes no spans."""
+
+
+class Spans(Protocol):
+    """Where the spans of a worker come from (ops/spans.py)."""
+
+    @property
+    def serve(self) -> Serve:
+        """Watches how a batch is served."""
+
+    def close(self) -> None:
+        """Send what has not been sent yet."""
 
 
 class ProcessorServer(BaseApplication):
@@ -62,6 +77,7 @@ class ProcessorServer(BaseApplication):
         self._rollups = Rollups()
         self._service: Service
         self._grpc: GrpcServer | None = None
+        self._spans: Spans | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -89,9 +105,11 @@ class ProcessorServer(BaseApplication):
         """Make the application; called once in each worker. Ends the server when that fails."""
         try:
             function = load_function("function", self._options.function) if self._options.function else accept_all
+            self._spans = self._options.open_spans() if self._options.open_spans else None
         except GatewayError as error:
             _end_boot(error.message)
-        self._service = Service(function, self._meters, self._rollups)
+        serve = self._spans.serve if self._spans else None
+        self._service = Service(function, self._meters, self._rollups, serve)
         return create_app(self._service)
 
     def run(self) -> None:
@@ -131,6 +149,8 @@ class ProcessorServer(BaseApplication):
     def _exiting(self, _: Arbiter, worker: Worker) -> None:
         if self._grpc:
             self._grpc.stop(_GRPC_SECONDS if self._service.draining else 0).wait()
+        if self._spans:
+            self._spans.close()
 
 
 def _end_boot(message: str) -> None:

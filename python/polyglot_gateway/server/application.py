@@ -66,7 +66,7 @@ def serve(**overrides: Any) -> None:
     if reason:
         raise SettingsError(f"bind: cannot listen on {settings.bind}: {reason}; choose another with --bind or PORT")
     # Opened and let go again before the first fork: a full disk or a wrong version is said once, not once a worker. The
-    # workers inherit the logs that this sets up. Redis, the processor and the key set stay out of it: what asks them is
-    # imported in the workers, after gevent has patched what that imports.
-    create_app(settings.without_redis().without_processor().without_jwks()).close()
+    # workers inherit the logs that this sets up. Redis, the processor, the key set and traces stay out of it: what asks
+    # them is imported in the workers, after gevent has patched what that imports.
+    create_app(settings.without_redis().without_processor().without_jwks().without_traces()).close()
     Server(settings).run()
