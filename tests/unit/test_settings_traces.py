@@ -39,6 +39,8 @@ def test_what_is_missing_is_a_wrong_setting_that_says_what_to_install(
 def test_no_parent_of_what_is_missing_is_needed_to_say_so(
     load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in sys.modules if name.startswith("opentelemetry.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(SettingsError, match=r"^traces: .*pip install"):
         load(traces="otlp")
