@@ -6,6 +6,7 @@ Where they are sent, which are taken, how many wait: all of that the SDK reads f
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -56,6 +57,7 @@ class Spans:
 
             self._propagate = propagate
             self._provider = TracerProvider(resource=_resource(service, version), shutdown_on_exit=False)
+            self._most_links = SpanLimits().max_links  # what is beyond would be read in vain
             self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         except Exception as error:  # it has no classes for this
             why = str(error).rstrip(".")
@@ -92,7 +94,7 @@ class Spans:
         facts: Mapping[str, str | int],
         traceparents: Iterable[str],
     ) -> Iterator[_Call]:
-        span = self.tracer.start_span(name, parent, kind, _attributes(facts), _links(traceparents))
+        span = self.tracer.start_span(name, parent, kind, _attributes(facts), self._links(traceparents))
         headers: dict[str, str] = {}
         self._propagate.inject(headers, set_span_in_context(span, Context()))
         call = _Call(span, headers)
@@ -106,6 +108,14 @@ class Spans:
             raise
         finally:
             span.end()
+
+    def _links(self, traceparents: Iterable[str]) -> list[Link]:
+        given = itertools.islice(filter(None, dict.fromkeys(traceparents)), self._most_links)
+        contexts = (
+            get_current_span(_W3C.extract({"traceparent": traceparent}, Context())).get_span_context()
+            for traceparent in given
+        )
+        return [Link(context) for context in contexts if context.is_valid]
 
 
 class _Call:
@@ -126,15 +136,6 @@ class _Call:
 def _attributes(facts: Mapping[str, str | int]) -> dict[str, str | int]:
     """Names without a dot are our own; those with one are of OpenTelemetry's semantic conventions."""
     return {name if "." in name else _PREFIX + name: value for name, value in facts.items()}
-
-
-def _links(traceparents: Iterable[str]) -> list[Link]:
-    contexts = (
-        get_current_span(_W3C.extract({"traceparent": traceparent}, Context())).get_span_context()
-        for traceparent in dict.fromkeys(traceparents)
-        if traceparent
-    )
-    return [Link(context) for context in contexts if context.is_valid]
 
 
 def _resource(service: str, version: str) -> Resource:

@@ -46,6 +46,14 @@ def test_a_call_is_linked_to_each_trace_once(collector):
     assert not span.error
 
 
+def test_of_many_traces_the_first_are_linked(collector, monkeypatch):
+    monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "2")
+    spans = Spans("here", "1.2")
+    with spans.observe("call", {}, [traceparent(trace) for trace in (FIRST, SECOND, "3" * 32)]):
+        pass
+    assert sent(spans, collector).links == [FIRST, SECOND]
+
+
 def test_what_is_called_can_go_on_with_the_trace(collector):
     spans = Spans("here", "1.2")
     with spans.observe("call", {}, []) as call:
