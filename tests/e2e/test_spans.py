@@ -169,7 +169,7 @@ def test_a_batch_of_many_has_a_link_to_each_trace(
     event = {"channel": "room:1", "type": "message", "data": 1}
     body = json.dumps({"events": [event, event]}).encode()
     assert gateway.request("POST", "/apps/demo/publish", body, of_trace(TRACES[0])).status == 200
-    (span,) = [span for span in collector.wait_for("process batch", events=2) if span.kind == "CLIENT"]
+    (span,) = collector.wait_for("process batch", events=2, endpoint=service.url)
     assert span.links == [TRACES[0]]
 
 
@@ -206,15 +206,16 @@ def test_a_collector_that_is_away_holds_up_nobody(start: Start, server: str, sil
     with silent_collector() as listening:
         url = listening if silent else f"http://127.0.0.1:{free_port()}"
         queue = {"OTEL_BSP_MAX_QUEUE_SIZE": "20", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "10"}
-        gateway = start("--server", server, "--workers", "1", **traces_to(url), **queue)
+        patience = {"OTEL_EXPORTER_OTLP_TIMEOUT": "60"}  # whom it held up would wait for that
+        gateway = start("--server", server, "--workers", "1", **traces_to(url), **queue, **patience)
         began = time.monotonic()
         for _ in range(100):
             assert gateway.request("GET", "/apps/demo/limits").status == 200
             assert publish(gateway, TRACES[0]) == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 15
     said = re.findall(r"opentelemetry\.", gateway.log.read_text())
     assert len(said) <= 6, gateway.log.read_text()
     assert "Traceback" not in gateway.log.read_text()
