@@ -28,10 +28,17 @@ class Summary:
     @classmethod
     def of(cls, numbers: NDArray[Any]) -> Self:
         """Return the figures of those numbers that are not NaN."""
-        there = numbers[~np.isnan(numbers)]
+        there = np.sort(numbers[~np.isnan(numbers)])
         if not there.size:
             return cls(0, *[float("nan")] * 6)
         with np.errstate(over="ignore", invalid="ignore"):
-            p50, p95, p99 = np.percentile(there, (50, 95, 99))
-            figures = there.min(), there.max(), there.mean(), p50, p95, p99
-        return cls(there.size, *map(float, figures))
+            mean = float(there.mean())
+        p50, p95, p99 = (_percentile(there, percent) for percent in (50, 95, 99))
+        return cls(there.size, float(there[0]), float(there[-1]), mean, p50, p95, p99)
+
+
+def _percentile(ordered: NDArray[Any], percent: int) -> float:
+    """As numpy.percentile has it, which takes ten times as long for the few that are wanted here."""
+    below, rest = divmod((ordered.size - 1) * percent, 100)
+    low = float(ordered[below])
+    return low if rest == 0 else low + (float(ordered[below + 1]) - low) * (rest / 100)

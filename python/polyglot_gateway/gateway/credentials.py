@@ -64,11 +64,11 @@ class Credentials:
         Raises:
             InvalidApp, Unauthorized, TokenExpired, Forbidden: It may not.
         """
-        return self._decide(env, app, "", scope, None)[0]
+        return self._decide(env, app, None, scope, None)[0]
 
     def authorize_channel(self, env: dict[str, Any], app: str, channel: str, scope: str) -> str:
         """Return who is known to ask, when the request's credential may do `scope` in the channel; see `allowed`."""
-        return self._decide_channel(env, app, channel, scope, None)[0]
+        return self._decide(env, app, channel, scope, None)[0]
 
     def allowed(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None = None) -> Allowed:
         """Return what the request's credential is allowed, when it may do `scope` in the channel.
@@ -83,15 +83,14 @@ class Credentials:
         Raises:
             InvalidApp, InvalidChannel, Unauthorized, TokenExpired, Forbidden: It may not.
         """
-        user_id, check, *asked = self._decide_channel(env, app, channel, scope, instead)
+        user_id, check, *asked = self._decide(env, app, channel, scope, instead)
         return Allowed(user_id, partial(_holds, check, *asked))
 
-    def _decide_channel(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None) -> _Decided:
-        if not channel:
+    def _decide(self, env: dict[str, Any], app: str, channel: str | None, scope: str, instead: str | None) -> _Decided:
+        if channel is None:  # the whole app
+            channel = ""
+        elif not channel:
             raise InvalidChannel("The channel name is empty; it must have 1 to 200 characters.")
-        return self._decide(env, app, channel, scope, instead)
-
-    def _decide(self, env: dict[str, Any], app: str, channel: str, scope: str, instead: str | None) -> _Decided:
         header = env.get("HTTP_X_API_KEY")
         key: str | bytes
         if header is not None:
