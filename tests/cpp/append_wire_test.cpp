@@ -15,15 +15,16 @@ std::atomic<std::size_t> most_bytes{SIZE_MAX};
 
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+// Not inlined, or GCC 12 takes a new that it sees and a free that it sees for no pair.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   void* place = bytes > most_bytes ? nullptr : std::malloc(bytes);
   if (place == nullptr) throw std::bad_alloc();
   return place;
 }
-void operator delete(void* place) noexcept {
+[[gnu::noinline]] void operator delete(void* place) noexcept {
   std::free(place);
 }
-void operator delete(void* place, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* place, std::size_t) noexcept {
   std::free(place);
 }
 
