@@ -17,7 +17,7 @@ COMMANDS = dict(re.findall(r"^```bash (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re
 EVENT = b'{"type": "message", "data": {"text": "Hello"}}'
 BREAKER_SECONDS = 30
 ALONE = {  # commands whose gateway has no trouble, and what they say
-    "first-look": ['{"status":"ready"}', '"engine": {"name": "embedded"', "data folder"],
+    "first-look": ['{"status":"ready"}', '"engine":{"name":"embedded"', "data folder"],
     "check": ["history_bytes", "data folder"],
     "access": ['"code":"unauthorized"', "polyglot_env"],
     "body": ['"code":"invalid_json"', '"position":28'],

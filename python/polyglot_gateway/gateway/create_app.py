@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import falcon
+import msgspec
+from falcon.media import JSONHandler
 
 from polyglot_gateway.console.assets import Assets
 from polyglot_gateway.engine.base import Engine, Publisher
@@ -80,6 +82,8 @@ def create_app(
     """
     cors = Cors(cors_origins) if cors_origins else None
     app: WsgiApp = falcon.App(router=ChannelRouter(), middleware=Middleware(cors, count_response))
+    # It takes a tenth of the time that the standard library takes.
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=msgspec.json.encode)
     Problems(count_refused, access.rate_limit).install(app)
     source = SourceAddress(trusted_proxies)
     credentials = Credentials(access, tokens or Tokens(), source)
