@@ -246,12 +246,14 @@ std::uint64_t History::first_readable(const ChannelRef& ref, std::uint64_t first
 bool History::copy_event(const ChannelRef& ref, std::uint64_t epoch, std::uint64_t offset, HistoryPage& page) const {
   const auto found = find_record(ref, offset);
   if (!found || found->record.epoch != epoch) return false;
-  if (!page.items.empty()) *page.bytes.grow(1) = ',';
-  const std::size_t begin = page.bytes.size();
-  load_shared(page.bytes.grow(found->record.payload), found->payload, found->record.payload);
+  const std::uint32_t size = found->record.payload;
+  const std::size_t comma = page.items.empty() ? 0 : 1;
+  char* const place = page.bytes.grow(comma + size);
+  if (comma != 0) *place = ',';
+  load_shared(place + comma, found->payload, size);
   std::atomic_thread_fence(kAcquire);
   if (found->record.position < map_.header().tail.load(kRelaxed)) return false;
-  page.items.push_back({offset, found->record.time_us, begin, found->record.payload});
+  page.items.push_back({offset, found->record.time_us, page.bytes.size() - size, size});
   return true;
 }
 

@@ -134,10 +134,13 @@ class Kept(logging.Handler):
 
 @pytest.fixture
 def log():
-    handler = Kept()
-    logging.getLogger().addHandler(handler)
+    handler, root = Kept(), logging.getLogger()
+    level = root.level  # as another test has left it
+    root.setLevel(logging.WARNING)
+    root.addHandler(handler)
     yield handler.records
-    logging.getLogger().removeHandler(handler)
+    root.removeHandler(handler)
+    root.setLevel(level)
 
 
 def test_what_opentelemetry_says_it_says_once_a_minute(collector, log):

@@ -109,7 +109,7 @@ def test_a_key_gives_the_first_answer_again(stage: Stage) -> None:
     first = stage.publish(1, idempotency_key="k")
     again = stage.publish(1, idempotency_key="k")
     assert again.replayed
-    assert again[:4] == first[:4]
+    assert again == first._replace(replayed=True)
     assert stage.kept() == [{"was": 1, "by": ""}]
 
 
