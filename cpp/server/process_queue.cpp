@@ -13,8 +13,13 @@
 
 namespace polyglot::server {
 
-ProcessQueue::ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away)
-    : io_(io), gateway_(gateway), most_away_(most_away), timer_(io), signal_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+ProcessQueue::ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away, Now now)
+    : io_(io),
+      gateway_(gateway),
+      most_away_(most_away),
+      now_(now),
+      timer_(io),
+      signal_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (!signal_.valid()) throw std::system_error(errno, std::system_category(), "eventfd");
 }
 
@@ -45,7 +50,7 @@ core::Status ProcessQueue::push(OwnedSubmission owned, Places places, Done done)
 
 void ProcessQueue::look() {
   while (waiting_.size() > held_up_ && batches_away_ < most_away_) {
-    const Clock::time_point now = Clock::now();
+    const Clock::time_point now = now_();
     const Clock::time_point begins = batches_away_ > 0 ? patience_ends_ : gather_ends_;
     if (waiting_events_ - held_up_events_ < kManyToProcess && now < begins) return look_at(begins);
     auto batch = next();
@@ -145,7 +150,7 @@ void ProcessQueue::take_back(Batch& batch) {
     }
   }
   // Whoever was answered may have more to say.
-  if (batch.call->events().size() >= kFewToProcess) gather_ends_ = Clock::now() + kProcessGatherTime;
+  if (batch.call->events().size() >= kFewToProcess) gather_ends_ = now_() + kProcessGatherTime;
   look();
   if (failure) std::rethrow_exception(failure);
 }

@@ -55,8 +55,11 @@ class ProcessQueue {
     std::shared_ptr<core::ProcessCall> call;  // of all that
   };
 
+  using Clock = std::chrono::steady_clock;
+  using Now = Clock::time_point (*)();
+
   // At most `most_away` batches are given out at a time.
-  ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away);
+  ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away, Now now = Clock::now);
 
   // Any thread: readable when there may be something to take.
   int fd() const { return signal_.get(); }
@@ -70,8 +73,6 @@ class ProcessQueue {
   void finish(const std::shared_ptr<Batch>& batch);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   // Gives out what may go.
   void look();
   void look_at(Clock::time_point time);
@@ -83,6 +84,7 @@ class ProcessQueue {
   boost::asio::io_context& io_;
   core::Gateway& gateway_;
   const std::size_t most_away_;
+  const Now now_;
   boost::asio::steady_timer timer_;
   bool timer_runs_ = false;
   std::deque<Waiting> waiting_;

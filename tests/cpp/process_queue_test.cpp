@@ -1,6 +1,8 @@
 // The queue alone; the test is the server's thread, and the processor. server_test_processing.cpp has it between two.
 #include "server/process_queue.hpp"
 
+#include <optional>
+
 #include "gateway_fixture.hpp"
 
 namespace polyglot::server {
@@ -10,6 +12,7 @@ using core::testing::taken;
 
 class ProcessQueueTest : public core::testing::GatewayTest {
  protected:
+  void SetUp() override { stopped_.reset(); }
   // A request with so many events for the channel.
   void push(std::string_view channel, std::size_t events = 1, std::shared_ptr<void> kept = nullptr) {
     const std::string event = R"({"type":"t","data":1,"channel":")" + std::string(channel) + "\"}";
@@ -36,8 +39,12 @@ class ProcessQueueTest : public core::testing::GatewayTest {
     io_.poll();
   }
 
+  // Its time does not go on, however long what follows takes. It is one that no timer of the loop reaches.
+  void stop_clock() { stopped_ = ProcessQueue::Clock::now() + std::chrono::hours(1); }
+
+  inline static std::optional<ProcessQueue::Clock::time_point> stopped_;
   boost::asio::io_context io_;
-  ProcessQueue queue_{io_, *gateway_, 3};
+  ProcessQueue queue_{io_, *gateway_, 3, [] { return stopped_.value_or(ProcessQueue::Clock::now()); }};
   std::size_t done_ = 0;
 };
 
@@ -67,6 +74,7 @@ TEST_F(ProcessQueueTest, WhoeverHoldsABatchThatIsBackHoldsNothingOfTheServers) {
 }
 
 TEST_F(ProcessQueueTest, WhatWaitsForItsChannelLeavesTheOthersTheirGathering) {
+  stop_clock();
   push("a");
   const auto first = take();
   push("a", kManyToProcess);
