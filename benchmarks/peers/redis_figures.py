@@ -102,7 +102,7 @@ def appended(redis: Server) -> int:
     """How many events the channel has had."""
     command = ["redis-cli", "-p", str(redis.port), "XINFO", "GROUPS", f"polyglot:{{demo:{CHANNEL}}}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return int(said[said.index("last-delivered-id") + 1].partition("-")[0]) if said else 0
+    return int(said[said.index("last-delivered-id") + 1].partition("-")[0]) if "last-delivered-id" in said else 0
 
 
 assert len(EVENT) < len(STORED)
