@@ -5,6 +5,7 @@ Needs the extra `otel`. A stream's span ends where the stream begins.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import falcon
@@ -31,10 +32,10 @@ class RequestSpans:
             "http.request.method": req.method if req.method in HTTP_METHODS else "_OTHER",
             "url.scheme": req.scheme,
             "url.path": req.root_path + req.path,
-            "server.address": req.host,
-            "server.port": req.port,
             "polyglot.request_id": request_id(req),
         }
+        with contextlib.suppress(ValueError):  # a port in Host that is no number, or left out behind its colon
+            attributes |= {"server.address": req.host, "server.port": req.port}
         parent = propagate.extract(req.env, Context(), _FIELDS)
         req.env[_KEPT] = self._tracer.start_span(_name(req), parent, SpanKind.SERVER, attributes)
 

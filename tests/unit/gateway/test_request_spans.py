@@ -62,6 +62,12 @@ def test_the_name_is_the_route_and_not_the_path(client, memory):
     assert span.status.is_unset
 
 
+@pytest.mark.parametrize("host", ["example.org:", "example.org:http"])
+def test_a_host_that_cannot_be_read_is_left_out(client, memory, host):
+    assert client.simulate_get("/answers/7", headers={"Host": host}).status_code == 200
+    assert the_only(memory).attributes.keys().isdisjoint({"server.address", "server.port"})
+
+
 def test_channels_with_slashes_have_one_route(client, memory):
     client.simulate_get("/apps/demo/channels/a/b/history")
     assert the_only(memory).name == f"GET {CHANNEL}/history"
