@@ -224,10 +224,7 @@ class RedisAppender:
 
     def _send_observed(self, calls: _core.AppendCalls) -> list[Any]:
         assert self._observe is not None
-        commands = len(calls.channels())
         facts: dict[str, str | int] = {"events": len(calls), "db.system.name": "redis", "db.operation.name": "FCALL"}
-        if commands > 1:  # the convention has it so
-            facts["db.operation.batch.size"] = commands
         with self._observe(f"FCALL {LIBRARY}_append", facts, calls.traceparents()) as call:
             answers = self._send_calls(calls)
             for error in [answer for answer in answers if isinstance(answer, ResponseError)][:1]:

@@ -37,6 +37,11 @@ def test_an_app_that_does_not_exist_cannot_be_told_from_a_wrong_key(stranger: te
     assert known.content == unknown.content
 
 
+def test_an_empty_channel_is_not_the_whole_app(stranger: testing.TestClient) -> None:
+    reply = stranger.simulate_get("/apps/demo/channels//history")
+    assert (reply.status_code, reply.json["code"]) == (400, "invalid_channel")
+
+
 def test_a_key_without_the_scope_is_forbidden_and_the_scope_is_named(stranger: testing.TestClient) -> None:
     reader, writer = {"X-API-Key": "reader-key"}, {"X-API-Key": "writer-key"}
     refused = [
