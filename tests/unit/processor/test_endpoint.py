@@ -40,7 +40,7 @@ def test_a_message_is_within_the_bound_with_the_longest_names_there_are(size):
 
 def read(answer):
     if answer is None:
-        raise ValueError("4242 secret")
+        raise ValueError("424242 secret")
     return [f"evt_{number}" for number in answer], [reject(str(number)) for number in answer]
 
 
@@ -53,9 +53,9 @@ def test_good_answers_are_verdicts():
     [
         ([], "0 verdicts on 2 events"),
         ([0], "1 verdicts on 2 events"),
-        ([0, 1, 4242], "3 verdicts on 2 events"),
+        ([0, 1, 424242], "3 verdicts on 2 events"),
         ([1, 0], "verdicts on other events, or in another order"),
-        ([0, 4242], "verdicts on other events, or in another order"),
+        ([0, 424242], "verdicts on other events, or in another order"),
         (None, "something else than verdicts"),
     ],
 )

@@ -24,7 +24,7 @@ from polyglot_gateway.processor.grpc import GrpcEndpoint
 from polyglot_gateway.processor.proto import processor_pb2 as pb
 
 SECONDS = 0.6
-SECRET = b'{"secret":"4242"}'
+SECRET = b'{"secret":"424242"}'
 
 
 def to(port, user=""):
@@ -99,7 +99,7 @@ def test_a_user_and_password_are_sent_and_never_said():
 
 
 def refuse(code):
-    return lambda request, context: context.abort(code, "4242 secret")
+    return lambda request, context: context.abort(code, "424242 secret")
 
 
 MISBEHAVIOURS = {
@@ -108,9 +108,9 @@ MISBEHAVIOURS = {
     "fails": (refuse(grpc.StatusCode.INTERNAL), "with the status INTERNAL"),
     "is not there": (refuse(grpc.StatusCode.UNAVAILABLE), "with the status UNAVAILABLE"),
     "has too much": (refuse(grpc.StatusCode.RESOURCE_EXHAUSTED), "with the status RESOURCE_EXHAUSTED"),
-    "answers no message": (lambda *_: b"\xff4242", "something else than verdicts"),
+    "answers no message": (lambda *_: b"\xff424242", "something else than verdicts"),
     "answers another id": (
-        verdicts(pb.Verdict(id="evt_4242", kind=pb.Verdict.ACCEPT)),
+        verdicts(pb.Verdict(id="evt_424242", kind=pb.Verdict.ACCEPT)),
         "answered verdicts on other events",
     ),
     "answers too little": (verdicts(), "answered 0 verdicts on 1 events"),
@@ -130,7 +130,7 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(nam
         assert time.monotonic() - begin < SECONDS + 0.5
         assert not isinstance(caught.value, Unreached)
         assert caught.value.message.startswith(f"The processor at grpc://127.0.0.1:{served.port} ")
-        assert "4242" not in caught.value.message
+        assert "424242" not in caught.value.message
         assert "secret" not in caught.value.message
         assert len(served.calls) == 1
 
@@ -186,7 +186,7 @@ def say_goaway(last, more=b""):
         (close, "with the status UNAVAILABLE"),
         (say_goaway(None), "with the status UNAVAILABLE"),
         (say(frame(1, b"\xff\xff\xff", 4, 1)), "with the status"),
-        (say(b"4242" * 100), "with the status"),
+        (say(b"424242" * 100), "with the status"),
     ],
     ids=["hangs", "closes", "goes away after it took the call", "has bad headers", "breaks the protocol"],
 )

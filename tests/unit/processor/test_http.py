@@ -32,7 +32,7 @@ from polyglot_gateway.processor.endpoint import Unreached
 from polyglot_gateway.processor.http import HttpEndpoint
 
 SECONDS = 0.5
-SECRET = b'{"secret":"4242"}'
+SECRET = b'{"secret":"424242"}'
 
 
 @contextlib.contextmanager
@@ -141,17 +141,17 @@ MISBEHAVIOURS = {
     "closes in the head": (say(b"HTTP/1.1 200 OK\r\nContent-"), "answered something else than verdicts"),
     "closes in the answer": (say(verdicts(ACCEPTED)[:-5]), "broke off: the connection was closed before the end"),
     "closes in a chunk": (say(CHUNKED, b'40\r\n{"verdicts"'), "broke off: the connection was closed before the end"),
-    "speaks no HTTP": (say(b"4242 secret\r\n\r\n"), "broke off: its answer is not HTTP"),
-    "has bad chunks": (say(CHUNKED, b"4242secret\r\n\r\n"), "broke off: "),
+    "speaks no HTTP": (say(b"424242 secret\r\n\r\n"), "broke off: its answer is not HTTP"),
+    "has bad chunks": (say(CHUNKED, b"424242secret\r\n\r\n"), "broke off: "),
     "has a chunk below zero": (say(CHUNKED, b"-5\r\n12345\r\n"), "broke off: "),
-    "has a long line": (say(b"HTTP/1.1 200 OK\r\nX: ", b"4242" * 50_000), "broke off: its answer is not HTTP"),
-    "has two lengths": (say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 2\r\n\r\n4242"), "broke off: "),
-    "answers 500": (say(http_answer(SECRET, "500 4242")), "answered with HTTP 500"),
-    "answers 204": (say(b"HTTP/1.1 204 4242\r\n\r\n"), "answered with HTTP 204"),
+    "has a long line": (say(b"HTTP/1.1 200 OK\r\nX: ", b"424242" * 50_000), "broke off: its answer is not HTTP"),
+    "has two lengths": (say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 2\r\n\r\n424242"), "broke off: "),
+    "answers 500": (say(http_answer(SECRET, "500 424242")), "answered with HTTP 500"),
+    "answers 204": (say(b"HTTP/1.1 204 424242\r\n\r\n"), "answered with HTTP 204"),
     "leads elsewhere": (say(http_answer(b"", "307 No", "Location: /process-batch")), "answered with HTTP 307"),
     "answers nothing": (say(http_answer(b"")), "answered something else than verdicts"),
     "answers no JSON": (say(http_answer(SECRET[:-1])), "answered something else than verdicts"),
-    "answers other JSON": (say(http_answer(b'{"verdicts":{"secret":4242}}')), "answered something else than verdicts"),
+    "answers other JSON": (say(http_answer(b'{"verdicts":{"secret":424242}}')), "answered something else than verdicts"),
     "answers bottomless JSON": (say(http_answer(b'{"verdicts":[' + b"[" * 200_000)), "something else than verdicts"),
     "answers deep data": (
         say(verdicts(b'{"id":"evt_0","verdict":"replace","data":%s}' % (b"[" * 100_000 + b"]" * 100_000))),
@@ -167,10 +167,10 @@ MISBEHAVIOURS = {
     ),
     "answers NaN": (say(verdicts(b'{"id":"evt_0","verdict":"replace","data":NaN}')), "something else than verdicts"),
     "answers no text": (say(verdicts(b'{"id":"\xff","verdict":"accept"}')), "something else than verdicts"),
-    "answers another id": (say(verdicts(ACCEPTED.replace(b"_0", b"_4242"))), "answered verdicts on other events"),
+    "answers another id": (say(verdicts(ACCEPTED.replace(b"_0", b"_424242"))), "answered verdicts on other events"),
     "answers too little": (say(verdicts()), "answered 0 verdicts on 1 events"),
     "answers too much": (say(verdicts(ACCEPTED, ACCEPTED)), "answered 2 verdicts on 1 events"),
-    "answers an odd word": (say(verdicts(ACCEPTED.replace(b"accept", b"4242"))), "something else than verdicts"),
+    "answers an odd word": (say(verdicts(ACCEPTED.replace(b"accept", b"424242"))), "something else than verdicts"),
 }
 
 
@@ -184,7 +184,7 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(nam
         assert time.monotonic() - begin < SECONDS + 0.5
         assert not isinstance(caught.value, Unreached)
         assert caught.value.message.startswith(f"The processor at {peer.url} ")
-        assert "4242" not in caught.value.message
+        assert "424242" not in caught.value.message
         assert "secret" not in caught.value.message
         assert len(peer.got) == 1
 
