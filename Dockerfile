@@ -5,7 +5,7 @@
 FROM python:3.12-slim-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends cmake g++ libboost-dev libsimdjson-dev ninja-build \
+ && apt-get install -y --no-install-recommends cmake g++ libboost-dev libnghttp2-dev libsimdjson-dev ninja-build \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY CMakeLists.txt LICENSE README.md pyproject.toml ./
@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="0.1.0"
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libsimdjson14 \
+ && apt-get install -y --no-install-recommends libnghttp2-14 libsimdjson14 \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 polyglot \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin polyglot \

@@ -31,6 +31,7 @@ missing_packages() {
   lacks_command flock && echo util-linux
   lacks_header simdjson.h && echo libsimdjson-dev
   lacks_header boost/beast.hpp && echo libboost-dev
+  lacks_header nghttp2/nghttp2.h && echo libnghttp2-dev
   [ "$1" = start ] && return
   lacks_command nginx && echo nginx-light
   lacks_command redis-server && echo redis-server

@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,14 @@ py::object event_of(const core::ProcessCall::Event& event) {
   return type(text(id, sizeof(id)), py::str(submission.app()), py::str(std::string(event.item->channel)),
               py::str(core::unescape(sent.type)), to_bytes(sent.data), text(time, sizeof(time)),
               py::str(submission.user_id()), py::str(submission.source_ip()), py::str(submission.traceparent()));
+}
+
+// Of polyglot_gateway.processor.wire.Answer.
+py::object answer_of(const server::ProcessQueue::Answer& given) {
+  static const TupleType type("Answer", "polyglot_gateway.processor.wire");
+  const double seconds = std::chrono::duration<double>(given.time).count();
+  return type(given.way, given.admission, given.answer.status, given.answer.unseen, to_bytes(given.answer.text),
+              seconds);
 }
 
 enum class Kind : std::uint8_t { accept, replace, reject };
@@ -85,6 +94,11 @@ void bind_process_call(py::module_& module) {
              return std::make_unique<OpenProcessCall>(std::move(call), [kept = py::object(submissions)] {});
            }),
            "gateway"_a, "submissions"_a)
+      .def_property_readonly("answer",
+                             [](const OpenProcessCall& open) -> py::object {
+                               if (!open.answer()) return py::none();
+                               return answer_of(*open.answer());
+                             })
       .def("events",
            [](OpenProcessCall& open) {
              const auto events = open.get().events();

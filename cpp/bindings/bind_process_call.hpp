@@ -5,18 +5,21 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "bindings.hpp"
 #include "core/process_call.hpp"
+#include "server/process_queue.hpp"
 
 namespace polyglot::bindings {
 
 class OpenProcessCall {
  public:
   // `finish` is called once, when the call is finished; the submissions live at least as long as it.
-  OpenProcessCall(std::shared_ptr<core::ProcessCall> call, std::function<void()> finish)
-      : call_(std::move(call)), finish_(std::move(finish)) {}
+  OpenProcessCall(std::shared_ptr<core::ProcessCall> call, std::function<void()> finish,
+                  std::optional<server::ProcessQueue::Answer> answer = {})
+      : call_(std::move(call)), finish_(std::move(finish)), answer_(std::move(answer)) {}
   ~OpenProcessCall() {
     if (!finish_) return;
     call_->fail({core::Code::processor_unavailable, "Processing failed; the gateway's log says how."});
@@ -30,6 +33,7 @@ class OpenProcessCall {
     if (!finish_) throw py::value_error("the call is finished");
     return *call_;
   }
+  const std::optional<server::ProcessQueue::Answer>& answer() const { return answer_; }
   void finish() {
     if (!finish_) return;
     call_->finish();
@@ -39,6 +43,7 @@ class OpenProcessCall {
  private:
   std::shared_ptr<core::ProcessCall> call_;
   std::function<void()> finish_;
+  std::optional<server::ProcessQueue::Answer> answer_;
 };
 
 }  // namespace polyglot::bindings

@@ -248,6 +248,13 @@ void bind_replies(py::class_<OpenServer>& type) {
           "id"_a, "code"_a, "message"_a);
 }
 
+// Descriptor, path, authority, authorization, way, admission.
+using ProcessConnection = std::tuple<int, std::string, std::string, std::string, std::size_t, std::int64_t>;
+
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(std::llround(seconds * 1000));
+}
+
 // All that waits to be appended; nothing when nothing does.
 std::unique_ptr<OpenAppendCalls> take_appends(OpenServer& server, const core::RedisLayout& layout) {
   using Waiting = std::vector<server::AppendQueue::Waiting>;
@@ -324,22 +331,36 @@ void bind_server(py::module_& module) {
             auto batch = server->processing().take();
             if (batch == nullptr) return nullptr;
             auto call = batch->call;
+            auto answer = std::move(batch->answer);
             return std::make_unique<OpenProcessCall>(
-                std::move(call), [&queue = server->processing(), batch = std::move(batch)] { queue.finish(batch); });
+                std::move(call), [&queue = server->processing(), batch = std::move(batch)] { queue.finish(batch); },
+                std::move(answer));
           },
           py::keep_alive<0, 1>())
       .def(
-          "lend_wire",
+          "lend_process_wire",
+          [](OpenServer& server, const std::vector<ProcessConnection>& given, double answer_seconds) {
+            std::vector<server::ProcessWire::Connection> connections;
+            for (const auto& [fd, path, authority, authorization, way, admission] : given) {
+              connections.push_back({fd, {path, authority, authorization}, way, admission});
+            }
+            server->process_wire().lend(connections, milliseconds_of(answer_seconds));
+          },
+          "connections"_a, "answer_seconds"_a)
+      .def("has_process_wire", [](OpenServer& server) { return server->process_wire().is_lent(); })
+      .def("revoke_process_wire", [](OpenServer& server) { server->process_wire().revoke(); })
+      .def(
+          "lend_append_wire",
           [](OpenServer& server, int fd, const core::RedisLayout& layout, double answer_seconds) {
-            server->append_wire().lend(fd, layout, std::chrono::milliseconds(std::llround(answer_seconds * 1000)));
+            server->append_wire().lend(fd, layout, milliseconds_of(answer_seconds));
           },
           "fd"_a, "layout"_a, "answer_seconds"_a)
-      .def("has_wire", [](OpenServer& server) { return server->append_wire().is_lent(); })
-      .def("revoke_wire", [](OpenServer& server) { server->append_wire().revoke(); })
+      .def("has_append_wire", [](OpenServer& server) { return server->append_wire().is_lent(); })
+      .def("revoke_append_wire", [](OpenServer& server) { server->append_wire().revoke(); })
       .def(
           "listed",
           [](OpenServer& server, Text app, Text channel, double seconds) {
-            server->append_wire().listed(app, channel, std::chrono::milliseconds(std::llround(seconds * 1000)));
+            server->append_wire().listed(app, channel, milliseconds_of(seconds));
           },
           "app"_a, "channel"_a, "seconds"_a)
       .def(

@@ -13,6 +13,7 @@ Loop::Loop(core::Gateway& the_gateway, ServerOptions the_options)
       appends(io),
       append_wire(io, gateway, appends),
       processing(io, gateway, options.most_processed),
+      process_wire(io, gateway, processing),
       replies(options.cors_origins, &gateway.counters()),
       source(options.trusted_proxies),
       hub(io, gateway),

@@ -23,6 +23,7 @@
 #include "server/poller.hpp"
 #include "server/presence_board.hpp"
 #include "server/process_queue.hpp"
+#include "server/process_wire.hpp"
 #include "server/publishing.hpp"
 #include "server/request_id.hpp"
 #include "server/server_options.hpp"
@@ -41,6 +42,7 @@ struct Loop {
   AppendQueue appends;
   AppendWire append_wire;
   ProcessQueue processing;
+  ProcessWire process_wire;
   ReplyWriter replies;
   RequestIds request_ids;
   SourceAddress source;

@@ -57,10 +57,14 @@ void ProcessQueue::look() {
     if (batch == nullptr) return;
     ++batches_away_;
     patience_ends_ = now + kProcessPatience;
-    const std::lock_guard guard(mutex_);
-    given_.push_back(std::move(batch));
-    static_cast<void>(eventfd_write(fd(), 1));
+    if (!sends || !sends(batch)) give(std::move(batch));
   }
+}
+
+void ProcessQueue::give(std::shared_ptr<Batch> batch) {
+  const std::lock_guard guard(mutex_);
+  given_.push_back(std::move(batch));
+  static_cast<void>(eventfd_write(fd(), 1));
 }
 
 void ProcessQueue::look_at(Clock::time_point time) {

@@ -13,10 +13,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -25,6 +27,7 @@
 #include "core/gateway.hpp"
 #include "core/process_call.hpp"
 #include "core/status.hpp"
+#include "server/grpc_session.hpp"
 #include "server/owned_submission.hpp"
 
 namespace polyglot::server {
@@ -50,13 +53,24 @@ class ProcessQueue {
     Places places;
     std::size_t events;  // all of its events, before some were refused
   };
+  // What came of a batch that was sent, where it is no good answer.
+  struct Answer {
+    std::size_t way;         // by which
+    std::int64_t admission;  // of the way's circuit breaker
+    GrpcAnswer answer;
+    std::chrono::nanoseconds time;  // until it came
+  };
   struct Batch {
     std::vector<Waiting> waiting;
     std::shared_ptr<core::ProcessCall> call;  // of all that
+    std::optional<Answer> answer = {};
   };
 
   using Clock = std::chrono::steady_clock;
   using Now = Clock::time_point (*)();
+
+  // Asked for a batch before it is given out; true when it has taken it. None to begin with.
+  std::function<bool(const std::shared_ptr<Batch>&)> sends;
 
   // At most `most_away` batches are given out at a time.
   ProcessQueue(boost::asio::io_context& io, core::Gateway& gateway, std::size_t most_away, Now now = Clock::now);
@@ -69,6 +83,8 @@ class ProcessQueue {
   core::Status push(OwnedSubmission owned, Places places, Done done);
   // Null, or what finish() is called with, once, when its call is finished.
   std::shared_ptr<Batch> take();
+  // For take(): a batch that `sends` has taken. The server's thread alone.
+  void give(std::shared_ptr<Batch> batch);
   // What it had is the server's thread's again, whoever still holds the batch.
   void finish(const std::shared_ptr<Batch>& batch);
 

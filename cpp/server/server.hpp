@@ -47,6 +47,7 @@ class Server {
   Handoff& handoff() { return loop_.handoff; }
   AppendQueue& appends() { return loop_.appends; }
   ProcessQueue& processing() { return loop_.processing; }
+  ProcessWire& process_wire() { return loop_.process_wire; }
   AppendWire& append_wire() { return loop_.append_wire; }
   // Requests begun since the start.
   std::uint64_t requests() const { return loop_.requests.load(std::memory_order_relaxed); }

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, final
 
 from polyglot_gateway.engine.base import Ack, ChannelInfo, Columns, Page
 from polyglot_gateway.processor.base import Event, Verdict
+from polyglot_gateway.processor.wire import Answer
 
 __version__: str
 
@@ -119,17 +120,33 @@ class Server:
     def take_processing(self) -> ProcessCall | None:
         """Events that are to be processed now; None when there are none."""
 
-    def lend_wire(self, fd: int, layout: RedisLayout, answer_seconds: float) -> None:
+    def lend_process_wire(
+        self, connections: Sequence[tuple[int, str, str, str, int, int]], answer_seconds: float
+    ) -> None:
+        """Let the server's thread ask a processor by these connections, each time by the one with the fewest calls.
+
+        Of each: its descriptor, over which nobody else says anything; of its calls the path, the authority and the
+        authorization, which may be empty; and `way` and `admission` of an `Answer`. What does not end well is left to
+        `take_processing`. RuntimeError when there are no descriptors left.
+        """
+
+    def has_process_wire(self) -> bool:
+        """Whether the thread has such connections; it loses all of them when one breaks, or an answer is none."""
+
+    def revoke_process_wire(self) -> None:
+        """Have what comes now left to `take_processing`, and the connections let go after their answers. Idempotent."""
+
+    def lend_append_wire(self, fd: int, layout: RedisLayout, answer_seconds: float) -> None:
         """Let the server's thread append by this connection to Redis, over which nobody else says anything meanwhile.
 
         What does not go as it should, or is of a channel that is not `listed`, is left to `take_appends`. RuntimeError
         when there are no descriptors left.
         """
 
-    def has_wire(self) -> bool:
+    def has_append_wire(self) -> bool:
         """Whether the thread has such a connection; it loses it when it breaks, or says nothing for too long."""
 
-    def revoke_wire(self) -> None:
+    def revoke_append_wire(self) -> None:
         """Have all that was not sent yet left to `take_appends`, and the connection let go. Idempotent."""
 
     def listed(self, app: str, channel: str, seconds: float) -> None:
@@ -382,6 +399,10 @@ class ProcessCall:
 
     def __init__(self, gateway: Gateway, submissions: list[Submission]) -> None:
         """The list must not change from now on."""
+
+    @property
+    def answer(self) -> Answer | None:
+        """What came of it when the server's thread asked by itself; None of a call that was not sent."""
 
     def events(self) -> list[Event]:
         """Those of channels whose rule wants them processed, as they were sent."""

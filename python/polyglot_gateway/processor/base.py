@@ -27,7 +27,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from polyglot_gateway.processor.wire import ProcessWire
 
 MOST_EVENTS = 1000
 """In one batch."""
@@ -105,6 +108,10 @@ UNBROKEN: dict[str, Any] = {"enabled": False, "processor": "embedded", "state": 
 
 class Processor(Protocol):
     """Processes events. Thread safe; used by the process that made it, which may be one that gevent has patched."""
+
+    @property
+    def wire(self) -> ProcessWire | None:
+        """By what the native server's thread asks it without Python; None where it cannot."""
 
     def process(self, events: Sequence[Event]) -> list[Verdict]:
         """Return one verdict for each event, in order.

@@ -55,6 +55,14 @@ class Breaker:
             self._trying = self._state == "half_open"
             return self._life
 
+    def untroubled(self) -> int | None:
+        """What `admit` gives to each batch as long as all goes well; None when something has gone wrong last.
+
+        Whoever asks for many by it need not bring it back for those that were answered.
+        """
+        with self._lock:
+            return self._life if self._state == "closed" and self._failures == 0 else None
+
     def succeeded(self, admission: int) -> None:
         """The batch was answered."""
         with self._lock:

@@ -21,6 +21,8 @@ class EmbeddedProcessor:
     that called it. Thread safety: as the function's.
     """
 
+    wire = None
+
     def __init__(self, function: Function) -> None:
         self._function = function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -17,8 +18,7 @@ from polyglot_gateway.processor.address import Address
 from polyglot_gateway.processor.base import MOST_BYTES, Event, Verdict
 from polyglot_gateway.processor.endpoint import NO_HEADERS, Busy, Unreached, closed, late, verdicts_on
 from polyglot_gateway.processor.proto.processor_pb2 import DESCRIPTOR
-
-_METHOD = f"/{DESCRIPTOR.services_by_name['Processor'].full_name}/ProcessBatch"
+from polyglot_gateway.processor.wire import Answer
 
 _CONNECTIONS = 4
 """The workers of a service share its port, and a connection stays with one of them."""
@@ -30,7 +30,7 @@ _BUSY = ("Concurrent RPC limit exceeded", "overloaded: ")
 
 
 class GrpcEndpoint:
-    """One host and port of the processor tier. Fulfils `Endpoint`.
+    """One host and port of the processor tier. Fulfils `WiredEndpoint`.
 
     A few connections carry all batches. What gRPC knows that the service has refused unseen, as when it says
     GOAWAY, gRPC itself sends on a new connection; nothing else is sent twice.
@@ -40,6 +40,7 @@ class GrpcEndpoint:
     """
 
     protocol: Literal["http", "grpc"] = "grpc"
+    path = f"/{DESCRIPTOR.services_by_name['Processor'].full_name}/ProcessBatch"
 
     def __init__(self, address: Address, port: int, *, connect_seconds: float) -> None:
         """Prepare it; nothing is connected before it is asked.
@@ -53,11 +54,14 @@ class GrpcEndpoint:
             _wait_as_gevent_does()
         target = address.with_port(port)
         self.name = f"grpc://{target}"
+        self.authority = target
+        self.authorization = address.authorization
+        self._place = (address.host, port)
         self._metadata = (("authorization", address.authorization),) if address.authorization else ()
         options = _options(connect_seconds)
         self._channels = [grpc.insecure_channel(f"dns:///{target}", options) for _ in range(_CONNECTIONS)]
         # Bytes there and back: the core knows these two messages, in a small part of the time of what is generated.
-        calls: list[Callable[..., bytes]] = [channel.unary_unary(_METHOD) for channel in self._channels]
+        calls: list[Callable[..., bytes]] = [channel.unary_unary(self.path) for channel in self._channels]
         self._next_call = itertools.cycle(calls)
 
     def ask(self, events: Sequence[Event], seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> list[Verdict]:
@@ -66,20 +70,32 @@ class GrpcEndpoint:
         try:
             answer = next(self._next_call)(batch, timeout=seconds, metadata=(*self._metadata, *headers.items()))
         except grpc.RpcError as error:
-            raise self._unavailable(error, seconds) from error
+            raise self._unavailable(*_status_of(error), seconds) from error
         except ValueError as error:  # the channels are closed
             raise closed(self.name) from error
         return verdicts_on(events, self.name, read_verdicts, answer)
+
+    def connect(self, seconds: float) -> socket.socket:
+        """As `WiredEndpoint` has it."""
+        connection = socket.create_connection(self._place, seconds)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def settle(self, events: Sequence[Event], answer: Answer, seconds: float) -> list[Verdict]:
+        """As `WiredEndpoint` has it."""
+        if answer.unseen:
+            raise closed(self.name)
+        if answer.status == 0:
+            return verdicts_on(events, self.name, read_verdicts, answer.text)
+        raise self._unavailable(_status(answer.status), answer.text.decode("latin-1"), seconds)
 
     def close(self) -> None:
         """Close its connections. Idempotent."""
         for channel in self._channels:
             channel.close()
 
-    def _unavailable(self, error: grpc.RpcError, seconds: float) -> ProcessorUnavailable:
+    def _unavailable(self, code: grpc.StatusCode, details: str, seconds: float) -> ProcessorUnavailable:
         # Never with the details that the service gave: data of an event may be in them.
-        assert isinstance(error, grpc.Call)
-        code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return ProcessorUnavailable(late(self.name, seconds))
         if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
@@ -88,6 +104,15 @@ class GrpcEndpoint:
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.startswith(_BUSY):
             return Busy(f"The processor at {self.name} is overloaded.")
         return ProcessorUnavailable(f"The processor at {self.name} broke off or refused, with the status {code.name}.")
+
+
+def _status_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    assert isinstance(error, grpc.Call)
+    return error.code(), error.details() or ""
+
+
+def _status(number: int) -> grpc.StatusCode:
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
 @functools.cache

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import structlog
 
 from polyglot_gateway import _core
 from polyglot_gateway.errors import ProcessorUnavailable
-from polyglot_gateway.processor.base import Processor
+from polyglot_gateway.processor.base import Event, Verdict
 
 _log = structlog.get_logger("polyglot_gateway.processor")
 
 
-def judge(processor: Processor, call: _core.ProcessCall) -> None:
-    """Give the call the verdicts of the processor, or have it fail; by any way out, it has come to its end."""
+def judge(process: Callable[[Sequence[Event]], list[Verdict]], call: _core.ProcessCall) -> None:
+    """Give the call the verdicts of `process`, or have it fail; by any way out, it has come to its end."""
     try:
         events = call.events()
-        call.judge(processor.process(events) if events else [])
+        call.judge(process(events) if events else [])
     except ProcessorUnavailable as error:
         call.fail(error.code, error.message)
     except Exception as error:

@@ -71,7 +71,7 @@ class ProcessingPublisher(PreparingPublisher):
             raise job.error
 
     def _take_turn(self, jobs: list[_Job]) -> None:
-        judge(self._processor, _core.ProcessCall(self._gateway, [job.submission for job in jobs]))
+        judge(self._processor.process, _core.ProcessCall(self._gateway, [job.submission for job in jobs]))
         accepted = [job for job in jobs if len(job.submission)]
         error: Exception | None = None
         try:

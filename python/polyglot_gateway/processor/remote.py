@@ -6,13 +6,15 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from polyglot_gateway.errors import ProcessorUnavailable
 from polyglot_gateway.processor.base import Event, Verdict
 from polyglot_gateway.processor.breaker import Breaker
 from polyglot_gateway.processor.endpoint import Busy, Endpoint, Unreached, batches
+from polyglot_gateway.processor.wire import ProcessWire, WiredEndpoint
 
 
 class Way:
@@ -21,7 +23,10 @@ class Way:
     Attributes:
         endpoint: Who is asked.
         breaker: Whether it is.
+        when_failed: Called after each failure that the breaker counts.
     """
+
+    when_failed: Callable[[], None] | None = None
 
     def __init__(self, endpoint: Endpoint, breaker: Breaker, pool_size: int) -> None:
         """Take over what is given.
@@ -50,18 +55,21 @@ class Way:
             admission = self.breaker.admit()
             if admission is None:
                 raise self._refused()
-            return self._ask(events, left, admission)
+            return self.watched(admission, partial(self.endpoint.ask, events, left))
         finally:
             self._free.release()
 
-    def _ask(self, events: Sequence[Event], seconds: float, admission: int) -> list[Verdict]:
+    def watched(self, admission: int, ask: Callable[[], list[Verdict]]) -> list[Verdict]:
+        """Return or raise what `ask` does, and have the breaker that gave the admission count it."""
         try:
-            verdicts = self.endpoint.ask(events, seconds)
+            verdicts = ask()
         except Busy:
             self.breaker.left(admission)
             raise
         except ProcessorUnavailable as error:
             self.breaker.failed(admission, error.message)
+            if self.when_failed is not None:
+                self.when_failed()
             raise
         except BaseException:
             self.breaker.left(admission)
@@ -89,6 +97,9 @@ class RemoteProcessor:
 
     A batch that has certainly not reached an instance by one way goes to it by the next, and then to the next instance.
     One that may have been processed goes nowhere else.
+
+    Attributes:
+        wire: As `Processor` has it: over gRPC, unless each batch is observed.
     """
 
     def __init__(self, kind: str, instances: Sequence[Instance], seconds: float) -> None:
@@ -103,11 +114,14 @@ class RemoteProcessor:
         self._instances = instances
         self._seconds = seconds
         self._lock = threading.Lock()  # for Instance.outstanding
+        self.wire: ProcessWire | None = None
+        first = [instance.ways[0] for instance in instances]
+        if all(isinstance(way.endpoint, WiredEndpoint) for way in first):
+            self.wire = ProcessWire(first, seconds, self._process)
 
     def process(self, events: Sequence[Event]) -> list[Verdict]:
         """As `Processor` has it. What is more than one batch is sent as several, one after the other."""
-        deadline = time.monotonic() + self._seconds
-        return [verdict for batch in batches(events) for verdict in self._ask(batch, deadline)]
+        return self._process(events, time.monotonic() + self._seconds)
 
     def ready(self) -> list[str]:
         """Why it cannot process now: every breaker is open.
@@ -137,6 +151,9 @@ class RemoteProcessor:
         """Let go of all connections. Idempotent."""
         for way in self._ways():
             way.endpoint.close()
+
+    def _process(self, events: Sequence[Event], deadline: float) -> list[Verdict]:
+        return [verdict for batch in batches(events) for verdict in self._ask(batch, deadline)]
 
     def _ways(self) -> list[Way]:
         return [way for instance in self._instances for way in instance.ways]

@@ -18,6 +18,7 @@ class TimedProcessor:
         """Ask `processor`; `count_time` is told the seconds of each call."""
         self._processor = processor
         self._count_time = count_time
+        self.wire = processor.wire
         self.ready = processor.ready
         self.breaker = processor.breaker
         self.close = processor.close

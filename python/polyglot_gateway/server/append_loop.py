@@ -58,7 +58,7 @@ class AppendLoop:
             calls = self._server.take_appends(self._appender.layout)
             if calls is not None:
                 self._append(calls)
-            elif not self._server.has_wire():
+            elif not self._server.has_append_wire():
                 self._appender.take_back()
             self._readable.start()
 
@@ -81,9 +81,9 @@ class AppendLoop:
         """See that the thread sends what comes next by itself, where that may be."""
         for listed in self._appender.listed(calls.channels()):
             self._server.listed(*listed)
-        if not self._server.has_wire():
+        if not self._server.has_append_wire():
             self._appender.take_back()
             with contextlib.suppress(EngineUnavailable):
-                descriptor = self._appender.lend(self._server.revoke_wire)
+                descriptor = self._appender.lend(self._server.revoke_append_wire)
                 if descriptor is not None:
-                    self._server.lend_wire(descriptor, self._appender.layout, ANSWER_SECONDS)
+                    self._server.lend_append_wire(descriptor, self._appender.layout, ANSWER_SECONDS)

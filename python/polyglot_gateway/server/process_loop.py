@@ -1,4 +1,7 @@
-"""What the C++ thread has for the processor: taken, judged, and given back, as many calls at once as it gives."""
+"""What the C++ thread has for the processor: taken, judged, and given back, as many calls at once as it gives.
+
+Where there is a `ProcessWire`, the thread asks by itself, and what it leaves is settled here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ class ProcessLoop:
     def __init__(self, server: _core.Server, processor: Processor) -> None:
         self._server = server
         self._readable = Readable(server.processing_fileno(), self._take)
-        self._greenlets = Greenlets(partial(judge, processor))
+        self._processor = processor
+        self._greenlets = Greenlets(self._judge)
 
     def start(self) -> None:
         """Take events from now on."""
@@ -26,9 +30,18 @@ class ProcessLoop:
     def stop(self) -> None:
         """Take no more; what is under way has failed."""
         self._readable.stop()
+        self._server.revoke_process_wire()
         self._greenlets.stop()
 
     def _take(self) -> None:
         """Called in the hub, so it must not wait."""
         while (call := self._server.take_processing()) is not None:
             self._greenlets.put(call)
+
+    def _judge(self, call: _core.ProcessCall) -> None:
+        process, wire = self._processor.process, self._processor.wire
+        if wire is not None and call.answer is not None:
+            process = partial(wire.settle, answer=call.answer)
+        judge(process, call)
+        if wire is not None:
+            wire.lend(self._server)

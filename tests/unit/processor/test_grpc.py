@@ -12,6 +12,7 @@ import time
 
 import grpc
 import pytest
+from tests.grpc_service import accept_all, service
 from tests.peers import Peer, event, frame, goaway, hang, http2_peer, say, unreachable_port
 from tests.serving import free_port, wait_until
 
@@ -32,38 +33,8 @@ def to(port, user=""):
     return contextlib.closing(GrpcEndpoint(address, port, connect_seconds=SECONDS / 2))
 
 
-class Handler(grpc.GenericRpcHandler):
-    def __init__(self, answer):
-        self.answer = answer
-        self.calls = []
-
-    def service(self, call):
-        assert call.method == "/polyglot.processor.v1.Processor/ProcessBatch"
-        self.calls.append(dict(call.invocation_metadata))
-        return grpc.unary_unary_rpc_method_handler(self.answer)
-
-
-@contextlib.contextmanager
-def service(answer, port=0, **options):
-    """A real gRPC server with `answer(request, context)`, of bytes."""
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)], **options)
-    handler = Handler(answer)
-    server.add_generic_rpc_handlers((handler,))
-    handler.port = server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    try:
-        yield handler
-    finally:
-        server.stop(None).wait()
-
-
 def verdicts(*members):
     return lambda request, context: pb.Verdicts(verdicts=members).SerializeToString()
-
-
-def accept_all(request, context):
-    events = pb.Events.FromString(request).events
-    return pb.Verdicts(verdicts=[pb.Verdict(id=one.id, kind=pb.Verdict.ACCEPT) for one in events]).SerializeToString()
 
 
 ACCEPTED = pb.Verdict(id="evt_0", kind=pb.Verdict.ACCEPT)

@@ -151,7 +151,10 @@ MISBEHAVIOURS = {
     "leads elsewhere": (say(http_answer(b"", "307 No", "Location: /process-batch")), "answered with HTTP 307"),
     "answers nothing": (say(http_answer(b"")), "answered something else than verdicts"),
     "answers no JSON": (say(http_answer(SECRET[:-1])), "answered something else than verdicts"),
-    "answers other JSON": (say(http_answer(b'{"verdicts":{"secret":424242}}')), "answered something else than verdicts"),
+    "answers other JSON": (
+        say(http_answer(b'{"verdicts":{"secret":424242}}')),
+        "answered something else than verdicts",
+    ),
     "answers bottomless JSON": (say(http_answer(b'{"verdicts":[' + b"[" * 200_000)), "something else than verdicts"),
     "answers deep data": (
         say(verdicts(b'{"id":"evt_0","verdict":"replace","data":%s}' % (b"[" * 100_000 + b"]" * 100_000))),

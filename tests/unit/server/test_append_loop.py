@@ -116,7 +116,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def test_only_the_first_event_of_a_channel_goes_by_python(worker: Worker) -> None:
     assert [worker.offset() for _ in range(20)] == list(range(1, 21))
     assert worker.sent == 1
-    assert worker.server.has_wire()
+    assert worker.server.has_append_wire()
     assert [worker.offset("another") for _ in range(3)] == [1, 2, 3]
     assert worker.sent == 2
     assert {info.channel for info in worker.engine.channels("app")} == {"room", "another"}
@@ -132,12 +132,12 @@ def test_keys_are_known_again(worker: Worker) -> None:
 def test_a_redis_that_ends_is_told_and_found_again(worker: Worker, redis: RedisServer) -> None:
     worker.offset()
     redis.kill()
-    wait_until(lambda: not worker.server.has_wire())
+    wait_until(lambda: not worker.server.has_append_wire())
     status, answer = worker.publish()
     assert (status, answer["code"]) == (503, "engine_unavailable")
     redis.start()
     wait_until(lambda: worker.publish()[0] == 200)
-    assert worker.server.has_wire()
+    assert worker.server.has_append_wire()
     before = worker.sent
     worker.offset()
     assert worker.sent == before
@@ -179,9 +179,9 @@ def test_what_redis_refuses_is_told(worker: Worker, redis: RedisServer) -> None:
 def test_nothing_overtakes_what_waits_in_the_spool(hire: Callable[..., Worker], redis: RedisServer) -> None:
     worker = hire(spools=True)
     worker.offset()
-    assert worker.server.has_wire()
+    assert worker.server.has_append_wire()
     redis.kill()
-    wait_until(lambda: not worker.server.has_wire())
+    wait_until(lambda: not worker.server.has_append_wire())
     assert [worker.publish()[0] for _ in range(3)] == [202, 202, 202]
     redis.start()
     statuses: list[int] = []
@@ -194,7 +194,7 @@ def test_nothing_overtakes_what_waits_in_the_spool(hire: Callable[..., Worker], 
 def test_nor_does_it_where_python_alone_has_seen_redis_fail(hire: Callable[..., Worker], redis: RedisServer) -> None:
     worker = hire(spools=True)
     worker.offset()
-    assert worker.server.has_wire()
+    assert worker.server.has_append_wire()
     with redis.paused():
         assert worker.engine.publish("app", "room", b'{"type":"t","data":1}').spooled
     assert worker.publish()[0] == 202
@@ -208,16 +208,16 @@ def test_what_is_kept_is_told_so_though_no_wire_can_be_lent(worker: Worker, logg
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", worker.port, timeout=PATIENCE)) as connection:
         publish = partial(gevent.get_hub().threadpool.apply, worker.ask, (connection, "room", {}))
         publish()
-        worker.server.revoke_wire()
+        worker.server.revoke_append_wire()
         wait_until(lambda: worker.engine.appender._lent is None)
         worker.engine.channel("app", "room")  # which leaves a connection for the event, and then for the thread
         with no_descriptors_left():
             status, answer = publish()
     assert (status, answer.get("offset")) == (200, 2)
     assert [entry["log_level"] for entry in logged] == ["warning"]
-    assert not worker.server.has_wire()
+    assert not worker.server.has_append_wire()
     worker.offset()
-    assert worker.server.has_wire()
+    assert worker.server.has_append_wire()
 
 
 @contextlib.contextmanager

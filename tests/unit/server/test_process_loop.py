@@ -27,6 +27,8 @@ class Worker:
         goes: Cleared, it waits.
     """
 
+    wire = None
+
     def __init__(self, folder: Path) -> None:
         self.gateway = _core.Gateway(str(folder), history_bytes=1 << 20, max_channels=10, idempotency_keys=10)
         self.gateway.configure(_core.Access(development=True), _core.Rules(_core.ChannelRule()))
