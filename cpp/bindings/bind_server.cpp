@@ -341,6 +341,7 @@ void bind_server(py::module_& module) {
           "lend_process_wire",
           [](OpenServer& server, const std::vector<ProcessConnection>& given, double answer_seconds) {
             std::vector<server::ProcessWire::Connection> connections;
+            connections.reserve(given.size());
             for (const auto& [fd, path, authority, authorization, way, admission] : given) {
               connections.push_back({fd, {path, authority, authorization}, way, admission});
             }

@@ -102,8 +102,7 @@ void ProcessWire::lend(const std::vector<Connection>& connections, std::chrono::
   lent_.store(true, std::memory_order_release);
   boost::asio::post(io_, [this, copies, connections, answer_time] {
     if (!is_lent()) return;
-    for (const PeerPointer& before : peers_) before->lent = false;
-    let_go();
+    dismiss();
     answer_time_ = answer_time;
     lent_at_ = Clock::now();
     try {
@@ -125,12 +124,16 @@ void ProcessWire::lend(const std::vector<Connection>& connections, std::chrono::
 void ProcessWire::revoke() {
   lent_.store(false, std::memory_order_release);
   boost::asio::post(io_, [this] {
-    if (!is_lent()) withdraw();
+    if (!is_lent()) dismiss();
   });
 }
 
 void ProcessWire::withdraw() {
   lent_.store(false, std::memory_order_release);
+  dismiss();
+}
+
+void ProcessWire::dismiss() {
   for (const PeerPointer& peer : peers_) peer->lent = false;
   let_go();
 }

@@ -87,6 +87,8 @@ class ProcessWire {
   void answer(const Peer& peer, const Away& away, GrpcAnswer answer);
   void end(Peer& peer, const std::string& why);
   void withdraw();
+  // From now on none of the peers is lent.
+  void dismiss();
   // Closes what is not lent and has nothing away.
   void let_go();
 
