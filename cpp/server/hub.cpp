@@ -104,9 +104,9 @@ core::Result<Hub::Start> Hub::subscribe(Subscriber& subscriber, std::string_view
   subscription.offset_ = stream->offset;
   if (!since) return start;
   std::uint64_t given = 0;
-  if (!core::parse_epoch(epoch, given)) given = stream->epoch;
+  const bool has_epoch = core::parse_epoch(epoch, given);
   if (core::Status status = read(*stream, since, given, 1); !status.ok()) return status;
-  subscription.epoch_ = given;
+  subscription.epoch_ = has_epoch ? given : page_.epoch;  // which the stream may not have come to yet
   subscription.offset_ = start.position = *since;
   start.epoch = page_.epoch;
   start.offset = page_.last;

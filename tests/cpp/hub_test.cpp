@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -21,9 +22,11 @@ constexpr std::string_view kChannel = "room:1";
 // Takes at once all that it is given, or nothing while it sleeps.
 class Reader final : public Subscriber {
  public:
-  explicit Reader(Hub& hub, std::string_view channel = kChannel) : hub_(hub) {
-    auto started = hub.subscribe(*this, kApp, channel, Encoding::websocket, std::nullopt, {});
+  explicit Reader(Hub& hub, std::string_view channel = kChannel, std::optional<std::uint64_t> since = std::nullopt)
+      : hub_(hub) {
+    auto started = hub.subscribe(*this, kApp, channel, Encoding::websocket, since, {});
     if (!started.ok()) throw std::runtime_error(started.status().message());
+    recovered = started->recovered;
     subscription_ = std::move(started->subscription);
     hub.begin(*subscription_);
   }
@@ -31,7 +34,6 @@ class Reader final : public Subscriber {
   void serve() override {
     if (sleeps) return;
     for (Subscription* subscription : std::exchange(pending_, {})) {
-      std::string alone;
       std::uint64_t to = subscription->cursor();
       if (hub_.prepare(*subscription, alone)) {
         std::array<iovec, 64> parts;
@@ -47,7 +49,9 @@ class Reader final : public Subscriber {
 
   bool sleeps = false;
   bool cut = false;
-  std::uint64_t bytes = 0;
+  bool recovered = false;
+  std::uint64_t bytes = 0;  // of frames for all
+  std::string alone;        // for it
 
  private:
   Hub& hub_;
@@ -109,6 +113,21 @@ TEST_F(HubTest, CountsWhatIsDeliveredByAppAndHowLongItTook) {
   for (const std::uint64_t count : lag.counts) sends += count;
   EXPECT_GE(sends, 70U);
   EXPECT_GT(lag.sum_ns, 0U);
+}
+
+// A position without an epoch is one of the present epoch, also while those who are there have not heard of it.
+TEST_F(HubTest, WhoNamesNoEpochIsToldOfNoGapWhenThePastIsGone) {
+  const Reader before(hub_);
+  publish(1);
+  hub_.look();
+  ASSERT_TRUE(gateway_->forget(kApp, kChannel).ok());
+  publish(1);
+  const Reader after(hub_, kChannel, 0);
+  EXPECT_TRUE(after.recovered);
+  io_.poll();
+  EXPECT_EQ(after.alone.find("gap"), std::string::npos) << after.alone.substr(0, 200);
+  EXPECT_NE(after.alone.find(R"("offset":1})"), std::string::npos);
+  EXPECT_NE(after.alone.find(R"("offset":16})"), std::string::npos);
 }
 
 TEST_F(HubTest, KnowsWhoReadsAndWhatWaitsForThem) {
