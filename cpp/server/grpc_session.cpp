@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -11,8 +12,9 @@ namespace {
 
 constexpr std::int32_t kWindow = 1 << 20;  // bytes that may come before we have said that more may
 
+// As it is asked here, nothing else can be the matter.
 void check(int result) {
-  if (result < 0) throw std::bad_alloc();  // of what is asked here nothing else is the matter
+  if (result < 0) throw std::bad_alloc();
 }
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t size) {
@@ -58,7 +60,11 @@ struct GrpcSession::Callbacks {
     const std::size_t count = std::min(most, call->message.size() - call->sent);
     std::copy_n(call->message.data() + call->sent, count, reinterpret_cast<char*>(to));
     call->sent += count;
-    if (call->sent == call->message.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (call->sent == call->message.size()) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      call->sent = 0;
+      std::string().swap(call->message);
+    }
     return static_cast<ssize_t>(count);
   }
 
@@ -136,7 +142,8 @@ GrpcSession::GrpcSession(Method method) : method_(std::move(method)) {
 GrpcSession::~GrpcSession() = default;
 
 bool GrpcSession::is_closing() const {
-  return closing_ || nghttp2_session_get_next_stream_id(session_.get()) == std::uint32_t{1} << 31;  // all are used up
+  const bool used_up = nghttp2_session_get_next_stream_id(session_.get()) > std::uint32_t{INT32_MAX};
+  return closing_ || used_up;
 }
 
 bool GrpcSession::is_over() const {
@@ -182,12 +189,26 @@ void GrpcSession::pack(std::string& out) {
 
 bool GrpcSession::receive(std::string_view bytes) {
   const auto* const begin = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  return nghttp2_session_mem_recv(session_.get(), begin, bytes.size()) >= 0;
+  if (nghttp2_session_mem_recv(session_.get(), begin, bytes.size()) < 0) return false;
+  if (closing_) end_waiting();
+  return true;
 }
 
-void GrpcSession::end(const std::string& why) {
+// The calls that wait for others to end will not be sent any more.
+void GrpcSession::end_waiting() {
+  std::vector<Id> waiting;
+  for (const auto& [id, call] : calls_) {
+    if (!call.begun) waiting.push_back(id);
+  }
+  for (const Id id : waiting) {
+    ended_.push_back({id, {kGrpcUnavailable, true}});
+    cancel(id);
+  }
+}
+
+void GrpcSession::end() {
   closing_ = true;
-  for (auto& [id, call] : calls_) ended_.push_back({id, {kGrpcUnavailable, !call.begun, why}});
+  for (const auto& [id, call] : calls_) ended_.push_back({id, {kGrpcUnavailable, !call.begun}});
   calls_.clear();
 }
 
@@ -196,13 +217,14 @@ std::vector<GrpcSession::Ended> GrpcSession::take_ended() {
 }
 
 GrpcAnswer GrpcSession::answer_of(Call& call, std::uint32_t error) const {
-  if (error == NGHTTP2_REFUSED_STREAM || !call.begun) return {kGrpcUnavailable, true, "the call was refused"};
-  if (call.too_long) return {kGrpcResourceExhausted, false, "the answer is too long"};
-  if (!call.status) return {error == NGHTTP2_NO_ERROR ? kGrpcUnknown : kGrpcInternal, false, "there is no status"};
+  if (error == NGHTTP2_REFUSED_STREAM || !call.begun) return {kGrpcUnavailable, true};
+  if (call.too_long) return {kGrpcResourceExhausted};
+  if (error != NGHTTP2_NO_ERROR) return {kGrpcInternal};
+  if (!call.status) return {kGrpcUnknown};
   if (*call.status != 0) return {*call.status, false, std::move(call.details)};
   const std::string_view answer = call.answer;
   if (answer.size() < kGrpcPrefix || answer[0] != 0 || size_at(answer) != answer.size() - kGrpcPrefix) {
-    return {kGrpcInternal, false, "the answer is not one message as it is"};
+    return {kGrpcInternal};
   }
   return {0, false, call.answer.substr(kGrpcPrefix)};
 }

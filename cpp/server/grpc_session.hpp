@@ -35,8 +35,8 @@ inline constexpr int kGrpcUnavailable = 14;
 
 struct GrpcAnswer {
   int status = kGrpcUnavailable;
-  bool unseen = false;  // the service has certainly not looked at the call
-  std::string text;     // with the status 0 the message, else the details as they came
+  bool unseen = false;    // the service has certainly not looked at the call
+  std::string text = {};  // with the status 0 the message, else the details that the service gave, as they came
 };
 
 class GrpcSession {
@@ -63,7 +63,6 @@ class GrpcSession {
   bool is_closing() const;
   // Nothing more will come of the connection; then end() it.
   bool is_over() const;
-  std::size_t calls() const { return calls_.size(); }
 
   // Calls with `message`, before which there are kGrpcPrefix bytes for its prefix. The service is told the time.
   Id call(std::string message, std::chrono::milliseconds time);
@@ -73,14 +72,14 @@ class GrpcSession {
   void pack(std::string& out);
   // Of the service. False: they are no HTTP/2.
   bool receive(std::string_view bytes);
-  // The connection is no more, for that reason.
-  void end(const std::string& why);
+  // The connection is no more.
+  void end();
   // Since it was asked last.
   std::vector<Ended> take_ended();
 
  private:
   struct Call {
-    std::string message;
+    std::string message;  // what was not sent yet begins at `sent`
     std::size_t sent = 0;
     bool begun = false;  // its head was packed
     bool too_long = false;
@@ -93,6 +92,7 @@ class GrpcSession {
   };
   struct Callbacks;
 
+  void end_waiting();
   GrpcAnswer answer_of(Call& call, std::uint32_t error) const;
 
   const Method method_;

@@ -128,7 +128,13 @@ std::shared_ptr<ProcessQueue::Batch> ProcessQueue::take() {
 }
 
 void ProcessQueue::finish(const std::shared_ptr<Batch>& batch) {
-  boost::asio::post(io_, [this, back = std::make_shared<Batch>(std::move(*batch))] { take_back(*back); });
+  auto back = std::make_shared<Batch>(std::move(*batch));
+  try {
+    boost::asio::post(io_, [this, back] { take_back(*back); });
+  } catch (const std::bad_alloc&) {
+    *batch = std::move(*back);
+    throw;
+  }
 }
 
 void ProcessQueue::let_go_of(const Waiting& one) {

@@ -20,14 +20,7 @@ namespace polyglot::server {
 namespace {
 
 constexpr std::size_t kKeptBytes = std::size_t{1} << 20;  // of memory, for what is sent
-
-bool would_block() {
-  return errno == EAGAIN || errno == EWOULDBLOCK;
-}
-
-std::string reason_of(int error) {
-  return std::error_code(error, std::generic_category()).message();
-}
+constexpr int kMostReads = 16;                            // of one connection before it is another's turn
 
 // The message, with room for what is before it.
 std::string message_of(const core::ProcessCall& call) {
@@ -84,7 +77,7 @@ bool judge(core::ProcessCall& call, std::string_view message) {
 }  // namespace
 
 ProcessWire::Peer::Peer(boost::asio::io_context& io, core::FileDescriptor fd, const Connection& connection)
-    : socket(io, fd.get()), session(connection.method), way(connection.way), admission(connection.admission) {
+    : session(connection.method), socket(io, fd.get()), way(connection.way), admission(connection.admission) {
   fd.release();
 }
 
@@ -100,25 +93,35 @@ void ProcessWire::lend(const std::vector<Connection>& connections, std::chrono::
     if (!copies->back().valid()) throw std::system_error(errno, std::system_category(), "dup");
   }
   lent_.store(true, std::memory_order_release);
-  boost::asio::post(io_, [this, copies, connections, answer_time] {
-    if (!is_lent()) return;
-    dismiss();
-    answer_time_ = answer_time;
-    lent_at_ = Clock::now();
-    try {
-      for (std::size_t i = 0; i < connections.size(); ++i) {
-        peers_.push_back(std::make_shared<Peer>(io_, std::move((*copies)[i]), connections[i]));
+  try {
+    boost::asio::post(io_, [this, copies, connections, answer_time] {
+      try {
+        if (is_lent()) take(connections, std::move(*copies), answer_time);
+      } catch (const std::exception&) {  // there is no memory, or no descriptor can be watched
+        withdraw();
       }
-    } catch (const std::bad_alloc&) {
-      return withdraw();
-    }
-    for (const PeerPointer& peer : std::vector(peers_)) {
-      if (!peer->lent) continue;
-      wait_to_read(peer);
-      write(peer);
-    }
-    if (!timer_runs_) wait_for_deadline();
-  });
+    });
+  } catch (...) {
+    lent_.store(false, std::memory_order_release);
+    throw;
+  }
+}
+
+void ProcessWire::take(const std::vector<Connection>& connections, std::vector<core::FileDescriptor> copies,
+                       std::chrono::milliseconds answer_time) {
+  dismiss();
+  answer_time_ = answer_time;
+  lent_at_ = Clock::now();
+  for (std::size_t i = 0; i < connections.size(); ++i) {
+    if (away_.size() <= connections[i].way) away_.resize(connections[i].way + 1);
+    peers_.push_back(std::make_shared<Peer>(io_, std::move(copies[i]), connections[i]));
+  }
+  for (const PeerPointer& peer : std::vector(peers_)) {
+    if (!peer->lent) continue;
+    wait_to_read(peer);
+    write(peer);
+  }
+  if (!timer_runs_) wait_for_deadline();
 }
 
 void ProcessWire::revoke() {
@@ -140,9 +143,10 @@ void ProcessWire::dismiss() {
 
 void ProcessWire::let_go() {
   std::erase_if(peers_, [](const PeerPointer& peer) {
+    if (peer->lent || !peer->away.empty()) return false;
     boost::system::error_code ignored;
-    if (!peer->lent && peer->away.empty()) peer->socket.close(ignored);
-    return !peer->socket.is_open();
+    peer->socket.close(ignored);
+    return true;
   });
 }
 
@@ -152,7 +156,8 @@ ProcessWire::PeerPointer ProcessWire::least_busy() {
     const PeerPointer& peer = peers_[(next_peer_ + i) % peers_.size()];
     if (!peer->lent) continue;
     if (!peer->session.is_ready()) return nullptr;
-    if (best == nullptr || peer->away.size() < best->away.size()) best = peer;
+    const auto load = [this](const Peer& one) { return std::pair(away_[one.way], one.away.size()); };
+    if (best == nullptr || load(*peer) < load(*best)) best = peer;
   }
   ++next_peer_;
   return best;
@@ -169,6 +174,7 @@ bool ProcessWire::send(const Batch& batch) {
     const GrpcSession::Id id = peer->session.call(std::move(message), answer_time_);
     try {
       peer->away.emplace(id, Away{batch, Clock::now()});
+      ++away_[peer->way];
     } catch (const std::bad_alloc&) {
       peer->session.cancel(id);
       throw;
@@ -188,50 +194,50 @@ void ProcessWire::wait_to_read(const PeerPointer& peer) {
                           });
 }
 
+void ProcessWire::wait_to_write(const PeerPointer& peer) {
+  peer->socket.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+                          [this, peer](const boost::system::error_code& error) {
+                            peer->waits_to_write = false;
+                            if (!error) write(peer);
+                          });
+  peer->waits_to_write = true;
+}
+
 void ProcessWire::read(const PeerPointer& peer) {
   std::array<char, 16384> bytes;
-  while (peer->socket.is_open()) {
+  for (int reads = 0; reads < kMostReads; ++reads) {
     const ssize_t count = recv(peer->socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && would_block()) break;
-    if (count < 0) return end(*peer, reason_of(errno));
-    if (count == 0) return end(*peer, "it closed the connection");
-    if (!peer->session.receive({bytes.data(), static_cast<std::size_t>(count)})) {
-      return end(*peer, "what it sends is no HTTP/2");
-    }
+    if (count < 0 && errno == EAGAIN) break;
+    if (count <= 0) return end(*peer);
+    if (!peer->session.receive({bytes.data(), static_cast<std::size_t>(count)})) return end(*peer);
     if (static_cast<std::size_t>(count) < bytes.size()) break;
   }
-  settle(*peer);
   write(peer);
   if (peer->socket.is_open()) wait_to_read(peer);
 }
 
 void ProcessWire::write(const PeerPointer& peer) {
-  if (!peer->socket.is_open() || peer->waits_to_write) return;
+  if (!peer->socket.is_open()) return;
   try {
     peer->session.pack(peer->out);
   } catch (const std::bad_alloc&) {
-    return end(*peer, "there is no memory");
+    return end(*peer);
   }
+  settle(*peer);  // some calls end when nghttp2 comes to what it has to say of them
+  if (!peer->socket.is_open() || peer->waits_to_write) return;
   while (peer->written < peer->out.size()) {
     const ssize_t count = ::send(peer->socket.native_handle(), peer->out.data() + peer->written,
                                  peer->out.size() - peer->written, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && would_block()) {
-      peer->waits_to_write = true;
-      return peer->socket.async_wait(boost::asio::posix::stream_descriptor::wait_write,
-                                     [this, peer](const boost::system::error_code& error) {
-                                       peer->waits_to_write = false;
-                                       if (!error) write(peer);
-                                     });
-    }
-    if (count < 0) return end(*peer, reason_of(errno));
+    if (count < 0 && errno == EAGAIN) return wait_to_write(peer);
+    if (count < 0) return;  // what it said before it closed the connection is still to be read, and then the end
     peer->written += static_cast<std::size_t>(count);
   }
   peer->out.clear();
   if (peer->out.capacity() > kKeptBytes) std::string().swap(peer->out);
   peer->written = 0;
-  if (peer->session.is_over()) end(*peer, "it ended the connection");
+  if (peer->session.is_over()) end(*peer);
 }
 
 void ProcessWire::wait_for_deadline() {
@@ -241,15 +247,15 @@ void ProcessWire::wait_for_deadline() {
     if (peer->lent && !peer->session.is_ready()) first = std::min(first, lent_at_ + answer_time_);
     for (const auto& [id, away] : peer->away) first = std::min(first, away.sent_at + answer_time_);
   }
-  timer_runs_ = first != Clock::time_point::max();
-  if (!timer_runs_) return;
+  if (first == Clock::time_point::max()) return;
   timer_.expires_at(first);
   timer_.async_wait([this](const boost::system::error_code& error) {
     timer_runs_ = false;
     if (error) return;
+    wait_for_deadline();  // first, as what follows may fail; then it comes at once, and looks again
     look_at_clock();
-    if (!timer_runs_) wait_for_deadline();
   });
+  timer_runs_ = true;
 }
 
 void ProcessWire::look_at_clock() {
@@ -263,11 +269,10 @@ void ProcessWire::look_at_clock() {
     for (const GrpcSession::Id id : late) {
       peer->session.cancel(id);
       const Away away = std::move(peer->away.extract(id).mapped());
-      answer(*peer, away, {kGrpcDeadlineExceeded, false, {}});
+      answer(*peer, away, {kGrpcDeadlineExceeded});
     }
     write(peer);
   }
-  let_go();
 }
 
 void ProcessWire::settle(Peer& peer) {
@@ -282,25 +287,29 @@ void ProcessWire::settle(Peer& peer) {
 }
 
 void ProcessWire::answer(const Peer& peer, const Away& away, GrpcAnswer answer) {
+  --away_[peer.way];
   const auto time = Clock::now() - away.sent_at;
   gateway_.counters().add_time(core::Timer::processor, std::chrono::nanoseconds(time).count());
+  bool judged = false;
   try {
-    if (answer.status == 0 && judge(*away.batch->call, answer.text)) {
-      away.batch->call->finish();
-      return queue_.finish(away.batch);
-    }
+    // After a loan the circuit breaker counts what went well too.
+    judged = peer.lent && answer.status == 0 && judge(*away.batch->call, answer.text);
   } catch (const std::bad_alloc&) {
-    answer = {kGrpcResourceExhausted, false, {}};
+    answer = {kGrpcResourceExhausted};
+  }
+  if (judged) {
+    away.batch->call->finish();
+    return queue_.finish(away.batch);
   }
   if (peer.lent) withdraw();
   away.batch->answer = {peer.way, peer.admission, std::move(answer), time};
   queue_.give(away.batch);
 }
 
-void ProcessWire::end(Peer& peer, const std::string& why) {
+void ProcessWire::end(Peer& peer) {
   boost::system::error_code ignored;
   peer.socket.close(ignored);
-  peer.session.end(why);
+  peer.session.end();
   settle(peer);
 }
 

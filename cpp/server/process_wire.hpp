@@ -42,7 +42,7 @@ class ProcessWire {
 
   ProcessWire(boost::asio::io_context& io, core::Gateway& gateway, ProcessQueue& queue);
 
-  // Sends by copies of them, each time by the one with the fewest calls, and waits so long for answers.
+  // Sends by copies of them, each time the way that has the fewest calls, and waits so long for answers.
   // std::system_error when there are no descriptors left.
   void lend(const std::vector<Connection>& connections, std::chrono::milliseconds answer_time);
   // Nothing is sent from now on. The answers to what is away are waited for, and then there are no connections any
@@ -60,8 +60,8 @@ class ProcessWire {
   struct Peer {
     Peer(boost::asio::io_context& io, core::FileDescriptor fd, const Connection& connection);
 
-    boost::asio::posix::stream_descriptor socket;
     GrpcSession session;
+    boost::asio::posix::stream_descriptor socket;
     const std::size_t way;
     const std::int64_t admission;
     bool lent = true;
@@ -76,7 +76,10 @@ class ProcessWire {
   bool send(const Batch& batch);
   // Null when not all that are lent are ready.
   PeerPointer least_busy();
+  void take(const std::vector<Connection>& connections, std::vector<core::FileDescriptor> copies,
+            std::chrono::milliseconds answer_time);
   void wait_to_read(const PeerPointer& peer);
+  void wait_to_write(const PeerPointer& peer);
   void read(const PeerPointer& peer);
   // What the peer's session has to send.
   void write(const PeerPointer& peer);
@@ -85,11 +88,11 @@ class ProcessWire {
   // Brings to an end what the peer's session has an end of.
   void settle(Peer& peer);
   void answer(const Peer& peer, const Away& away, GrpcAnswer answer);
-  void end(Peer& peer, const std::string& why);
+  void end(Peer& peer);
   void withdraw();
   // From now on none of the peers is lent.
   void dismiss();
-  // Closes what is not lent and has nothing away.
+  // Closes what is neither lent nor has anything away.
   void let_go();
 
   boost::asio::io_context& io_;
@@ -98,6 +101,7 @@ class ProcessWire {
   std::atomic<bool> lent_{false};
   std::vector<PeerPointer> peers_;  // that are lent, and those that were and have something away
   std::size_t next_peer_ = 0;       // among those that have as few calls
+  std::vector<std::size_t> away_;   // calls by way
   std::chrono::milliseconds answer_time_{0};
   Clock::time_point lent_at_;
   boost::asio::steady_timer timer_;

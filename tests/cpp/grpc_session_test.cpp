@@ -26,6 +26,7 @@ class GrpcSessionTest : public ::testing::Test {
       const std::string back = peer_.pack();
       if (out.empty() && back.empty()) return;
       ASSERT_TRUE(session_.receive(back));
+      for (auto& [id, answer] : session_.take_ended()) ended_[id] = std::move(answer);
     }
   }
   void greet() {
@@ -40,9 +41,13 @@ class GrpcSessionTest : public ::testing::Test {
   }
   GrpcAnswer answer(GrpcSession::Id id) {
     talk();
-    auto ended = session_.take_ended();
-    if (ended.size() != 1 || ended[0].id != id) throw std::runtime_error("not this call alone has ended");
-    return ended[0].answer;
+    const auto ended = std::exchange(ended_, {});
+    if (ended.size() != 1 || !ended.contains(id)) throw std::runtime_error("not this call alone has ended");
+    return ended.at(id);
+  }
+  void end() {
+    session_.end();
+    for (auto& [id, answer] : session_.take_ended()) ended_[id] = std::move(answer);
   }
   GrpcAnswer answer_to(GrpcPeer::Reply reply) {
     const auto id = call();
@@ -52,6 +57,7 @@ class GrpcSessionTest : public ::testing::Test {
 
   GrpcSession session_{{"/a.B/C", "host:1", "Basic bWU6"}};
   GrpcPeer peer_;
+  std::map<GrpcSession::Id, GrpcAnswer> ended_;
 };
 
 TEST_F(GrpcSessionTest, ACallIsWhatAServiceTakes) {
@@ -91,7 +97,6 @@ TEST_F(GrpcSessionTest, AnswersComeInAnyOrder) {
   EXPECT_EQ(answer(second).text, "to the second");
   peer_.reply(first, {with_prefix("to the first")});
   EXPECT_EQ(answer(first).text, "to the first");
-  EXPECT_EQ(session_.calls(), 0U);
 }
 
 TEST_F(GrpcSessionTest, WhatIsLargerThanAnyWindowArrives) {
@@ -102,7 +107,7 @@ TEST_F(GrpcSessionTest, WhatIsLargerThanAnyWindowArrives) {
   for (int turn = 0; turn < 100 && !peer_.calls.at(id).whole; ++turn) talk();
   EXPECT_EQ(peer_.calls.at(id).bytes, with_prefix(large));
   peer_.reply(id, {with_prefix(large)});
-  for (int turn = 0; turn < 100 && session_.calls() > 0; ++turn) talk();
+  for (int turn = 0; turn < 100 && ended_.empty(); ++turn) talk();
   EXPECT_EQ(answer(id).text, large);
 }
 
@@ -111,7 +116,10 @@ TEST_F(GrpcSessionTest, BytesMayComeOneByOne) {
   const auto id = call();
   peer_.reply(id, {with_prefix("answer")});
   for (const char byte : peer_.pack()) ASSERT_TRUE(session_.receive({&byte, 1}));
-  EXPECT_EQ(answer(id).text, "answer");
+  const auto ended = session_.take_ended();
+  ASSERT_EQ(ended.size(), 1U);
+  EXPECT_EQ(ended[0].id, id);
+  EXPECT_EQ(ended[0].answer.text, "answer");
 }
 
 TEST_F(GrpcSessionTest, AStatusIsTheServices) {
@@ -140,7 +148,7 @@ TEST_F(GrpcSessionTest, AnAnswerThatIsTooLongIsNotTaken) {
   greet();
   const auto id = call();
   peer_.reply(id, {std::string(kMostGrpcBytes + 2 * kGrpcPrefix, '\0')});
-  for (int turn = 0; turn < 10'000 && session_.calls() > 0; ++turn) talk();
+  for (int turn = 0; turn < 10'000 && ended_.empty(); ++turn) talk();
   EXPECT_EQ(answer(id).status, kGrpcResourceExhausted);
   EXPECT_TRUE(peer_.calls.at(id).cancelled);
 }
@@ -180,12 +188,10 @@ TEST_F(GrpcSessionTest, MoreCallsThanTheServiceTakesWait) {
   EXPECT_EQ(answer(first).text, "1");
   EXPECT_TRUE(peer_.calls.at(second).whole);
   const auto third = call();
-  session_.end("the cable was cut");
-  for (const auto& [id, given] : session_.take_ended()) {
-    EXPECT_EQ(given.status, kGrpcUnavailable);
-    EXPECT_EQ(given.unseen, id == third);
-    EXPECT_EQ(given.text, "the cable was cut");
-  }
+  end();
+  EXPECT_EQ(ended_.at(second).status, kGrpcUnavailable);
+  EXPECT_FALSE(ended_.at(second).unseen);
+  EXPECT_TRUE(ended_.at(third).unseen);
   EXPECT_TRUE(session_.is_closing());
 }
 
@@ -194,18 +200,10 @@ TEST_F(GrpcSessionTest, WhatWaitsWhenTheServiceGoesAwayIsUnseen) {
   talk();
   const auto first = call(), second = call();
   peer_.go_away(first);
-  talk();
+  EXPECT_TRUE(answer(second).unseen);
   peer_.reply(first, {with_prefix("1")});
-  talk();
-  std::map<GrpcSession::Id, GrpcAnswer> ended;
-  for (auto& [id, given] : session_.take_ended()) ended[id] = given;
-  ASSERT_TRUE(ended.contains(first));
-  EXPECT_EQ(ended[first].text, "1");
-  if (!ended.contains(second)) {
-    session_.end("over");
-    for (auto& [id, given] : session_.take_ended()) ended[id] = given;
-  }
-  EXPECT_TRUE(ended[second].unseen);
+  EXPECT_EQ(answer(first).text, "1");
+  EXPECT_TRUE(session_.is_over());
 }
 
 TEST_F(GrpcSessionTest, WhatIsCancelledEndsWithoutAnAnswer) {
@@ -217,7 +215,7 @@ TEST_F(GrpcSessionTest, WhatIsCancelledEndsWithoutAnAnswer) {
   const auto unsent = session_.call(kRoom, 1s);
   session_.cancel(unsent);
   talk();
-  EXPECT_TRUE(session_.take_ended().empty());
+  EXPECT_TRUE(ended_.empty());
   EXPECT_EQ(answer_to({with_prefix("of another")}).text, "of another");
 }
 
@@ -228,12 +226,17 @@ TEST_F(GrpcSessionTest, WhatIsNoHttp2EndsIt) {
   std::string out;
   session_.pack(out);
   EXPECT_TRUE(!goes_on || session_.is_over());
-  session_.end("it was nothing");
-  const auto ended = session_.take_ended();
-  ASSERT_EQ(ended.size(), 1U);
-  EXPECT_EQ(ended[0].id, id);
-  EXPECT_EQ(ended[0].answer.status, kGrpcUnavailable);
-  EXPECT_FALSE(ended[0].answer.unseen);
+  end();
+  EXPECT_EQ(ended_.at(id).status, kGrpcUnavailable);
+  EXPECT_FALSE(ended_.at(id).unseen);
+}
+
+// After a status and a message that are well the service breaks the protocol.
+TEST_F(GrpcSessionTest, AStreamThatEndsInAnErrorIsNoAnswer) {
+  greet();
+  const GrpcAnswer answer = answer_to({with_prefix("x"), {{"grpc-status", "0"}, {"connection", "close"}}});
+  EXPECT_EQ(answer.status, kGrpcInternal);
+  EXPECT_FALSE(answer.unseen);
 }
 
 }  // namespace

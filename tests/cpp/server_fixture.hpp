@@ -307,6 +307,10 @@ class ServerTest : public ::testing::Test {
            "/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: valid_key_app\r\nContent-Length: " +
            std::to_string(body.size()) + "\r\n\r\n" + body;
   }
+  static std::string batch_request(const std::string& body) {
+    return "POST /apps/app/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: valid_key_app\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
   static std::string get(std::string_view target) {
     return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\nX-API-Key: valid_key_app\r\n\r\n";
   }

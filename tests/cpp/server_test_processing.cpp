@@ -78,10 +78,6 @@ class ServerProcessingTest : public testing::ServerTest {
     holds_ = false;
     for (auto& batch : std::exchange(held_, {})) answer(std::move(batch));
   }
-  static std::string batch_request(const std::string& body) {
-    return "POST /apps/app/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: valid_key_app\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
   std::string history(Client& client, const std::string& channel) {
     return client.ask(get("/apps/app/channels/" + channel + "/history")).body;
   }

@@ -83,11 +83,12 @@ class GrpcEndpoint:
 
     def settle(self, events: Sequence[Event], answer: Answer, seconds: float) -> list[Verdict]:
         """As `WiredEndpoint` has it."""
-        if answer.unseen:
-            raise closed(self.name)
         if answer.status == 0:
             return verdicts_on(events, self.name, read_verdicts, answer.text)
-        raise self._unavailable(_status(answer.status), answer.text.decode("latin-1"), seconds)
+        code = _status(answer.status)
+        # Of other statuses gRPC's own words count, and here all words are the service's.
+        details = answer.text.decode("latin-1") if code is grpc.StatusCode.RESOURCE_EXHAUSTED else ""
+        raise self._unavailable(code, details, seconds)
 
     def close(self) -> None:
         """Close its connections. Idempotent."""

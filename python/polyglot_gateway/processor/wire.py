@@ -6,9 +6,9 @@ import math
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
 
 import structlog
 
@@ -57,7 +57,7 @@ class WiredEndpoint(Endpoint, Protocol):
         """A connection on which nothing was said. OSError when there is none in time."""
 
     def settle(self, events: Sequence[Event], answer: Answer, seconds: float) -> list[Verdict]:
-        """Return or raise what `ask` would have, after this answer; `seconds` was the time for all of it."""
+        """Return or raise what `ask` would have, after this answer, which is not unseen; `seconds` was its time."""
 
 
 class ProcessWire:
@@ -89,14 +89,14 @@ class ProcessWire:
         """
         if server.has_process_wire() or time.monotonic() < self._next_try:
             return
-        admissions = [way.breaker.untroubled() for way in self._ways]
+        admissions = self._admissions()
+        if admissions is None:
+            return
         self._next_try = math.inf
         try:
             with ExitStack() as stack:
                 connections = []
                 for number, (way, admission) in enumerate(zip(self._ways, admissions, strict=True)):
-                    if admission is None:
-                        return
                     way.when_failed = server.revoke_process_wire
                     endpoint = way.endpoint
                     assert isinstance(endpoint, WiredEndpoint)
@@ -104,7 +104,8 @@ class ProcessWire:
                     for _ in range(_CONNECTIONS):
                         connection = stack.enter_context(endpoint.connect(self._seconds / 2))
                         connections.append((connection.fileno(), *where))
-                server.lend_process_wire(connections, self._seconds)
+                if self._admissions() == admissions:
+                    server.lend_process_wire(connections, self._seconds)
         except (OSError, RuntimeError) as error:
             _log.debug("the server's thread got no connections to the processor", reason=str(error))
         finally:
@@ -115,7 +116,14 @@ class ProcessWire:
         way = self._ways[answer.way]
         endpoint = way.endpoint
         assert isinstance(endpoint, WiredEndpoint)
-        try:
-            return way.watched(answer.admission, partial(endpoint.settle, events, answer, self._seconds))
-        except Unreached:
-            return self._process(events, time.monotonic() + self._seconds - answer.seconds)
+        if answer.unseen:  # no failure: gRPC itself sends it again then, without a word
+            way.breaker.left(answer.admission)
+        else:
+            with suppress(Unreached):
+                return way.watched(answer.admission, partial(endpoint.settle, events, answer, self._seconds))
+        return self._process(events, time.monotonic() + self._seconds - answer.seconds)
+
+    def _admissions(self) -> list[int] | None:
+        """Of all breakers; None when one is in trouble."""
+        admissions = [way.breaker.untroubled() for way in self._ways]
+        return None if None in admissions else cast("list[int]", admissions)

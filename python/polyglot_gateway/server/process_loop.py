@@ -40,8 +40,8 @@ class ProcessLoop:
 
     def _judge(self, call: _core.ProcessCall) -> None:
         process, wire = self._processor.process, self._processor.wire
-        if wire is not None and call.answer is not None:
-            process = partial(wire.settle, answer=call.answer)
+        if wire is not None and (answer := call.answer) is not None:
+            process = partial(wire.settle, answer=answer)
         judge(process, call)
         if wire is not None:
             wire.lend(self._server)

@@ -179,6 +179,10 @@ MISBEHAVIOURS: dict[str, tuple[ServiceAnswer, str]] = {
     "raises": (lambda *_: 1 / 0, "with the status UNKNOWN"),  # type: ignore[dict-item, return-value]
     "fails": (refuse(grpc.StatusCode.INTERNAL), "with the status INTERNAL"),
     "is not there": (refuse(grpc.StatusCode.UNAVAILABLE), "with the status UNAVAILABLE"),
+    "has lost another": (
+        refuse(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses; 424242: secret"),
+        "with the status UNAVAILABLE",
+    ),
     "has too much": (refuse(grpc.StatusCode.RESOURCE_EXHAUSTED), "with the status RESOURCE_EXHAUSTED"),
     "answers no message": (lambda *_: b"\xff424242", "something else than verdicts"),
     "answers another id": (say({"id": "evt_424242", "kind": 1}), "answered verdicts on other events"),
@@ -254,6 +258,7 @@ def test_a_call_that_the_service_has_not_taken_goes_another_way_in_the_time_that
             assert processor.wire.settle([event()], unseen) == [Verdict("accept")]
             with pytest.raises(ProcessorUnavailable, match=r"did not answer within 20 s\.$"):
                 processor.wire.settle([event()], unseen._replace(seconds=PATIENCE))
+            assert [endpoint["failures"] for endpoint in processor.breaker()["endpoints"]] == [1, 0]
         assert len(peer.got) == 1
 
 
