@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 import pytest
 from tests.redis_server import RedisServer
+from tests.serving import free_port
 
 from polyglot_gateway import _core
 from polyglot_gateway.engine.embedded import EmbeddedEngine
@@ -174,6 +175,19 @@ def test_what_redis_refuses_is_told(worker: Worker, redis: RedisServer) -> None:
     assert "maxmemory" in answer["error"]
     redis.client.config_set("maxmemory", 0)
     assert worker.offset() == 2
+
+
+def test_a_redis_that_became_a_replica_is_not_asked_by_the_thread(worker: Worker, redis: RedisServer) -> None:
+    """Another may be in its place, which only a new connection reaches."""
+    worker.offset()
+    redis.follow(free_port())
+    status, answer = worker.publish()
+    assert (status, answer["code"]) == (503, "engine_unavailable")
+    assert "replica" in answer["error"]
+    wait_until(lambda: not worker.server.has_append_wire())
+    redis.lead()
+    wait_until(lambda: worker.publish()[0] == 200)
+    assert worker.server.has_append_wire()
 
 
 def test_nothing_overtakes_what_waits_in_the_spool(hire: Callable[..., Worker], redis: RedisServer) -> None:
