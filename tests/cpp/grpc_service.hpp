@@ -41,6 +41,15 @@ class GrpcService {
         "a call");
     return seen_ = found;
   }
+  // All that nobody has looked at, of what has come.
+  std::vector<std::int32_t> take_calls() {
+    std::vector<std::int32_t> found;
+    for (const auto& [id, call] : peer.calls) {
+      if (id > seen_ && call.whole) found.push_back(id);
+    }
+    if (!found.empty()) seen_ = found.back();
+    return found;
+  }
   void reply(std::int32_t id, GrpcPeer::Reply reply) {
     peer.reply(id, std::move(reply));
     talk();
