@@ -97,4 +97,6 @@ def test_health_says_when_it_drains(client, service):
 
 def test_stats_are_the_rollups(client, service):
     client.simulate_post("/process", body=sent(b"1"))
-    assert client.simulate_get("/stats").json == service.rollups.report()
+    before = service.rollups.report()
+    # Rates change with each second.
+    assert client.simulate_get("/stats").json in (before, service.rollups.report())
