@@ -53,7 +53,7 @@ class ProcessQueue {
     Places places;
     std::size_t events;  // all of its events, before some were refused
   };
-  // What came of a batch that was sent, where it is no good answer.
+  // What came of a batch that was sent, and is to be settled by whoever takes it.
   struct Answer {
     std::size_t way;         // by which
     std::int64_t admission;  // of the way's circuit breaker

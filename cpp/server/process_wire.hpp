@@ -4,7 +4,7 @@
 // It knows the plain course alone: a batch is sent, and there is a verdict on each of its events. Whatever is different
 // it gives back to the queue, with what came of the batch, for who lent the connections: a batch that is too large for
 // one message, an answer that is no verdicts, a status, a connection that breaks, no answer in time. After that, and
-// once a service wants no more calls, it has no connections any more.
+// once a service wants no more calls, it has no connections any more, and gives back any answer that is still to come.
 //
 // Thread safety: lend, revoke and is_lent from any thread; the rest is the server's thread's.
 #pragma once

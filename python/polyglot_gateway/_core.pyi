@@ -123,7 +123,7 @@ class Server:
     def lend_process_wire(
         self, connections: Sequence[tuple[int, str, str, str, int, int]], answer_seconds: float
     ) -> None:
-        """Let the server's thread ask a processor by these connections, each time by the one with the fewest calls.
+        """Let the server's thread ask a processor by these connections, each time the way with the fewest calls.
 
         Of each: its descriptor, over which nobody else says anything; of its calls the path, the authority and the
         authorization, which may be empty; and `way` and `admission` of an `Answer`. What does not end well is left to

@@ -29,7 +29,7 @@ _PAUSE = 1.0
 
 
 class Answer(NamedTuple):
-    """What came of a batch that the thread has sent, where that was no verdicts on its events."""
+    """What came of a batch that the thread has sent, and leaves to be settled."""
 
     way: int
     """Which of the ways to the processor it went."""
@@ -64,7 +64,8 @@ class ProcessWire:
     """Lends connections to the server's thread, to all instances or to none, and settles what it leaves.
 
     While they are lent, batches go by them, and Python hears of none that ends well. One that ends otherwise ends the
-    loan, and so does whatever else goes wrong on one of the ways. For one server; not thread safe.
+    loan, and so does whatever else goes wrong on one of the ways; what was under way then is left here however it ends,
+    so that the breakers count it. For one server; not thread safe.
     """
 
     def __init__(
