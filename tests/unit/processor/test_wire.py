@@ -103,14 +103,29 @@ class Worker:
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Worker]]:
+def closed_later() -> Iterator[Callable[[Peer], Peer]]:
+    """For peers that end when the worker has left them."""
+    with contextlib.ExitStack() as stack:
+        yield lambda peer: stack.enter_context(contextlib.closing(peer))
+
+
+@pytest.fixture
+def by_http(closed_later: Callable[[Peer], Peer]) -> Peer:
+    """Accepts all."""
+    return closed_later(http_peer(accept_all_by_http))
+
+
+@pytest.fixture
+def start(
+    closed_later: Callable[[Peer], Peer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Worker]]:
     """Starts a worker before the service over gRPC at this port, and by HTTP at another."""
     monkeypatch.setattr(ours, "_PAUSE", 0.0)
     with contextlib.ExitStack() as stack:
 
         def start_one(port: int, http_port: int = 1, user: str = "", **options: Any) -> Worker:
             url = f"http://{user}127.0.0.1:{http_port}"
-            processor = open_processor("grpc", [url], grpc_port=port, **{"timeout": SECONDS, **options})
+            processor = open_processor("grpc", [url], grpc_port=port, **{"timeout": PATIENCE, **options})
             return stack.enter_context(contextlib.closing(Worker(tmp_path, processor)))
 
         yield start_one
@@ -200,13 +215,13 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(
     then, said = MISBEHAVIOURS[name]
     switch = Switch()
     with service(switch) as served:
-        worker = start(served.port)
+        worker = start(served.port, timeout=SECONDS if name == "hangs" else PATIENCE)
         worker.publish_until_lent()
         before, kept = worker.by_python, worker.kept()
         switch.then = then
         begin = time.monotonic()
         status, answer = worker.publish(SECRET)
-        assert time.monotonic() - begin < SECONDS + 0.5
+        assert time.monotonic() - begin < PATIENCE / 2
         assert (status, answer["code"], switch.asked) == (503, "processor_unavailable", 1)
         assert answer["error"].startswith(f"The processor at grpc://127.0.0.1:{served.port} ")
         assert said in answer["error"]
@@ -220,10 +235,12 @@ def test_a_batch_that_may_have_been_processed_fails_in_time_and_is_sent_once(
         assert worker.failures()[0] == 0
 
 
-def test_a_service_that_has_enough_to_do_leaves_the_batch_to_another(start: Callable[..., Worker]) -> None:
+def test_a_service_that_has_enough_to_do_leaves_the_batch_to_another(
+    start: Callable[..., Worker], by_http: Peer
+) -> None:
     switch = Switch()
-    with service(switch) as served, contextlib.closing(http_peer(accept_all_by_http)) as peer:
-        worker = start(served.port, peer.port)
+    with service(switch) as served:
+        worker = start(served.port, by_http.port)
         worker.publish_until_lent()
         busy = refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
 
@@ -233,20 +250,19 @@ def test_a_service_that_has_enough_to_do_leaves_the_batch_to_another(start: Call
 
         switch.then = busy_twice
         assert worker.publish()[0] == 200
-        assert (len(peer.got), switch.asked) == (1, 2)
+        assert (len(by_http.got), switch.asked) == (1, 2)
         assert worker.failures() == [0, 0]
 
 
-def test_a_service_that_drains_leaves_no_batch_without_an_answer(start: Callable[..., Worker]) -> None:
+def test_a_service_that_drains_leaves_no_batch_without_an_answer(start: Callable[..., Worker], by_http: Peer) -> None:
     port = free_port()
-    with contextlib.closing(http_peer(accept_all_by_http)) as peer:
-        worker = start(port, peer.port, breaker=False)
-        for _ in range(3):
-            with service(accept_all, port):
-                worker.publish_until_lent()
-            worker.wait_until_taken_back()
-            assert worker.publish()[0] == 200
-            assert peer.got
+    worker = start(port, by_http.port, breaker=False)
+    for _ in range(3):
+        with service(accept_all, port):
+            worker.publish_until_lent()
+        worker.wait_until_taken_back()
+        assert worker.publish()[0] == 200
+        assert by_http.got
 
 
 def test_a_call_that_the_service_has_not_taken_goes_another_way_in_the_time_that_is_left() -> None:
@@ -270,13 +286,14 @@ def test_nothing_is_lent_where_an_instance_does_not_answer(start: Callable[..., 
     assert worker.failures()[0] == 1
 
 
-def test_a_service_that_does_not_say_hello_is_asked_by_python(start: Callable[..., Worker]) -> None:
-    with contextlib.closing(Peer(hang)) as peer, contextlib.closing(http_peer(accept_all_by_http)) as by_http:
-        worker = start(peer.port, by_http.port)
-        worker.wire.lend(worker.server)
-        assert worker.publish()[0] == 200
-        assert worker.by_python == 1
-        worker.wait_until_taken_back()
+def test_a_service_that_does_not_say_hello_is_asked_by_python(
+    start: Callable[..., Worker], closed_later: Callable[[Peer], Peer], by_http: Peer
+) -> None:
+    worker = start(closed_later(Peer(hang)).port, by_http.port, timeout=3.0)
+    worker.wire.lend(worker.server)
+    assert worker.publish()[0] == 200
+    assert worker.by_python == 1
+    worker.wait_until_taken_back()
 
 
 def test_a_failure_by_pythons_way_takes_the_connections_back(start: Callable[..., Worker]) -> None:
