@@ -7,7 +7,7 @@ from gates.gunicorn_server import CONNECTIONS, Client, Server
 
 # Short rounds, so that the machine is the same for both sides of one.
 REQUESTS = 100
-ROUNDS = 241
+ROUNDS = 481
 
 
 @pytest.fixture

@@ -106,7 +106,11 @@ def looks_like_token(credential: str) -> bool:
 
 
 class Tokens:
-    """Turns tokens into grants."""
+    """Turns tokens into grants.
+
+    Attributes:
+        asks: Whether there is a hook.
+    """
 
     def __init__(
         self,
@@ -130,6 +134,7 @@ class Tokens:
         """
         self._secret = jwt_secret
         self._authorize = authorize
+        self.asks = authorize is not None
         self._leeway = leeway
         self._keys = keys
         self._issuer = issuer
@@ -158,11 +163,6 @@ class Tokens:
             GatewayError: It is refused.
         """
         return self._decide(request)
-
-    @property
-    def asks(self) -> bool:
-        """Whether there is a hook."""
-        return self._authorize is not None
 
     def ask(self, request: AuthorizeRequest) -> Grant | None:
         """Return what the hook grants; None when key and token decide.

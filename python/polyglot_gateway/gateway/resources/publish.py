@@ -6,7 +6,7 @@ import falcon
 
 from polyglot_gateway.engine.base import Publisher
 from polyglot_gateway.gateway.body import read_body
-from polyglot_gateway.gateway.content_type import require_json
+from polyglot_gateway.gateway.content_type import JSON, require_json
 from polyglot_gateway.gateway.credentials import Credentials
 from polyglot_gateway.gateway.idempotency_key import idempotency_key
 from polyglot_gateway.gateway.parts import Access
@@ -31,7 +31,8 @@ class Publish:
         """
         env = req.env
         user_id = self._credentials.authorize_channel(env, app, channel, "publish")
-        require_json(env)
+        if env.get("CONTENT_TYPE") != JSON or "HTTP_CONTENT_ENCODING" in env:
+            require_json(env)
         key = idempotency_key(env) if "HTTP_IDEMPOTENCY_KEY" in env else ""
         trace = traceparent(env) if "HTTP_TRACEPARENT" in env else ""
         body = read_body(env, self._access.max_event_bytes(app, channel))
