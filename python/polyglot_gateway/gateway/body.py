@@ -13,8 +13,10 @@ from gevent.socket import socket as GeventSocket
 from polyglot_gateway.errors import InvalidJson, InvalidParameter, PayloadTooLarge
 
 BODY_SECONDS = 30.0
-"""How long a whole body may take, under gunicorn's gevent workers; other servers have limits of their own."""
+"""How long a whole body may take, and two seconds more at most, under gunicorn's gevent workers; other servers have
+limits of their own."""
 
+_SEEN = "polyglot_gateway.body_seen"
 _LATE = "polyglot_gateway.body_late"
 
 
@@ -51,11 +53,9 @@ def read_body(env: dict[str, Any], limit: int) -> bytes:
 
 def _read(env: dict[str, Any], size: int) -> bytes:
     stream = env["wsgi.input"]
-    connection = env.get("gunicorn.socket")
-    if isinstance(connection, GeventSocket):
-        _under_way[id(env)] = time.monotonic(), connection, env
-        if not _watching:
-            _watching.append(gevent.spawn(_watch))
+    _under_way[id(env)] = env
+    if not _watching and isinstance(env.get("gunicorn.socket"), GeventSocket):
+        _watching.append(gevent.spawn(_watch))
     try:
         body: bytes = stream.read(size)
         while body and len(body) < size and (more := stream.read(size - len(body))):
@@ -67,9 +67,9 @@ def _read(env: dict[str, Any], size: int) -> bytes:
     return body
 
 
-# The bodies that are being read, since when, and the greenlet that gives up those that are late. One greenlet for all
-# of them, because a timer for each would cost every publish more than reading its body does.
-_under_way: dict[int, tuple[float, GeventSocket, dict[str, Any]]] = {}
+# The bodies that are being read, and the greenlet that gives up those that are late. There is one for all of them, and
+# it notes since when it has seen them: a timer for each, or the time, would cost a publish as much as its body does.
+_under_way: dict[int, dict[str, Any]] = {}
 _watching: list[gevent.Greenlet[..., None]] = []
 
 
@@ -78,9 +78,10 @@ def _watch() -> None:
         gevent.sleep(min(1.0, BODY_SECONDS / 4))  # first: most bodies are there before this runs
         if not _under_way:
             break
-        late = time.monotonic() - BODY_SECONDS
-        for since, connection, env in list(_under_way.values()):
-            if since < late:
+        now = time.monotonic()
+        for env in list(_under_way.values()):
+            connection = env.get("gunicorn.socket")
+            if now - env.setdefault(_SEEN, now) > BODY_SECONDS and isinstance(connection, GeventSocket):
                 _end_input(connection, env)
     _watching.clear()
 
