@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,6 +48,14 @@ def service(answer: Answer, port: int = 0, **options: Any) -> Iterator[Handler]:
         yield handler
     finally:
         server.stop(None).wait()
+
+
+def hang(_: bytes, context: grpc.ServicerContext) -> bytes:
+    """Answer nothing as long as somebody waits for it."""
+    left = threading.Event()
+    if context.add_callback(left.set):
+        left.wait()
+    return b""
 
 
 def accept_all(request: bytes, _: object) -> bytes:

@@ -19,12 +19,14 @@ PATIENCE = 20.0
 POLYGLOT = (sys.executable, "-c", "from polyglot_gateway.cli import main; main()")
 
 
-def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """What `condition` returned once it was true."""
+def wait_until(
+    condition: Callable[[], Any], what: str, patience: float = PATIENCE, pause: Callable[[float], None] = time.sleep
+) -> Any:
+    """What `condition` returned once it was true; gevent's loop runs meanwhile with its own `pause`."""
     deadline = time.monotonic() + patience
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {patience} s for {what}"
-        time.sleep(0.01)
+        pause(0.01)
     return value
 
 

@@ -128,13 +128,10 @@ std::shared_ptr<ProcessQueue::Batch> ProcessQueue::take() {
 }
 
 void ProcessQueue::finish(const std::shared_ptr<Batch>& batch) {
-  auto back = std::make_shared<Batch>(std::move(*batch));
-  try {
-    boost::asio::post(io_, [this, back] { take_back(*back); });
-  } catch (const std::bad_alloc&) {
-    *batch = std::move(*back);
-    throw;
-  }
+  boost::asio::post(io_, [this, batch] {
+    Batch back = std::move(*batch);
+    take_back(back);
+  });
 }
 
 void ProcessQueue::let_go_of(const Waiting& one) {

@@ -13,6 +13,7 @@ import time
 import grpc
 import pytest
 from tests.grpc_service import accept_all, service
+from tests.grpc_service import hang as hang_as_service
 from tests.peers import Peer, event, frame, goaway, hang, http2_peer, say, unreachable_port
 from tests.serving import free_port, wait_until
 
@@ -74,7 +75,7 @@ def refuse(code):
 
 
 MISBEHAVIOURS = {
-    "hangs": (lambda *_: time.sleep(2 * SECONDS) or b"", "did not answer within 600 ms"),
+    "hangs": (hang_as_service, "did not answer within 600 ms"),
     "raises": (lambda *_: 1 / 0, "with the status UNKNOWN"),
     "fails": (refuse(grpc.StatusCode.INTERNAL), "with the status INTERNAL"),
     "is not there": (refuse(grpc.StatusCode.UNAVAILABLE), "with the status UNAVAILABLE"),

@@ -16,10 +16,11 @@ import gevent
 import grpc
 import pytest
 from tests.grpc_service import Answer as ServiceAnswer
-from tests.grpc_service import accept_all, service
-from tests.peers import Peer, event, hang, http_peer
+from tests.grpc_service import accept_all, hang, service
+from tests.peers import Peer, event, http_peer
 from tests.peers import accept_all as accept_all_by_http
-from tests.serving import PATIENCE, free_port
+from tests.peers import hang as hang_as_peer
+from tests.serving import PATIENCE, free_port, wait_until
 
 from polyglot_gateway import _core
 from polyglot_gateway.errors import ProcessorUnavailable
@@ -59,9 +60,6 @@ class Worker:
         self.by_python += 1
         return self.processor.process(events)
 
-    def ready(self) -> list[str]:
-        return self.processor.ready()
-
     def breaker(self) -> dict[str, Any]:
         return self.processor.breaker()
 
@@ -83,17 +81,16 @@ class Worker:
 
     def publish_until_lent(self) -> None:
         """From now on the thread asks by itself."""
-        with gevent.Timeout(PATIENCE):
-            before = -1
-            while self.by_python != before:
-                before = self.by_python
-                assert self.publish()[0] == 200
-                gevent.sleep(0.005)
+
+        def asks() -> bool:
+            before = self.by_python
+            assert self.publish()[0] == 200
+            return self.by_python == before
+
+        wait_until(asks, "the thread to ask", pause=gevent.sleep)
 
     def wait_until_taken_back(self) -> None:
-        with gevent.Timeout(PATIENCE):
-            while self.server.has_process_wire():
-                gevent.sleep(0.005)
+        wait_until(lambda: not self.server.has_process_wire(), "the end of the loan", pause=gevent.sleep)
 
     def failures(self) -> list[int]:
         return [endpoint["failures"] for endpoint in self.breaker()["endpoints"]]
@@ -190,7 +187,7 @@ def test_once_a_batch_went_well_the_thread_asks_by_itself(start: Callable[..., W
 
 
 MISBEHAVIOURS: dict[str, tuple[ServiceAnswer, str]] = {
-    "hangs": (lambda *_: time.sleep(2 * SECONDS) or b"", "did not answer within 600 ms"),
+    "hangs": (hang, "did not answer within 600 ms"),
     "raises": (lambda *_: 1 / 0, "with the status UNKNOWN"),  # type: ignore[dict-item, return-value]
     "fails": (refuse(grpc.StatusCode.INTERNAL), "with the status INTERNAL"),
     "is not there": (refuse(grpc.StatusCode.UNAVAILABLE), "with the status UNAVAILABLE"),
@@ -289,7 +286,7 @@ def test_nothing_is_lent_where_an_instance_does_not_answer(start: Callable[..., 
 def test_a_service_that_does_not_say_hello_is_asked_by_python(
     start: Callable[..., Worker], closed_later: Callable[[Peer], Peer], by_http: Peer
 ) -> None:
-    worker = start(closed_later(Peer(hang)).port, by_http.port, timeout=3.0)
+    worker = start(closed_later(Peer(hang_as_peer)).port, by_http.port, timeout=3.0)
     worker.wire.lend(worker.server)
     assert worker.publish()[0] == 200
     assert worker.by_python == 1
@@ -323,7 +320,7 @@ def test_there_is_an_attempt_only_now_and_then(start: Callable[..., Worker], mon
 
 def test_what_is_not_asked_over_grpc_or_is_observed_has_none() -> None:
     def observe(*_: object) -> Any:
-        raise NotImplementedError
+        raise AssertionError("nothing is asked here")
 
     assert EmbeddedProcessor(lambda events: []).wire is None
     for kind, options in (("http", {}), ("grpc", {"observe": observe})):

@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 import pytest
+from tests import serving
 from tests.redis_server import RedisServer
 from tests.serving import free_port
 
@@ -108,10 +109,7 @@ def worker(hire: Callable[..., Worker]) -> Worker:
     return hire()
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not condition():
-            gevent.sleep(0.005)
+wait_until = partial(serving.wait_until, what="it", pause=gevent.sleep)
 
 
 def test_only_the_first_event_of_a_channel_goes_by_python(worker: Worker) -> None:
